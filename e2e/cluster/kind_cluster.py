@@ -1,0 +1,179 @@
+"""A kind cluster of one control-plane node and two workers: its states, and the ways between them.
+
+A cluster is complete when it carries the mark that is set last. Which change is due is decided by
+`lifecycle`, which image the nodes run by `ways`.
+"""
+
+import enum
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from e2e.cluster import cache, pod_network, tools
+from e2e.cluster.commands import CommandError, call, call_logged
+from e2e.cluster.engine import docker
+from e2e.cluster.errors import ClusterToolError
+from e2e.cluster.progress import step, wait_until
+
+ROLES = ("control-plane", "worker", "worker")
+NODE_LABEL = "io.x-k8s.kind.cluster"
+MARK = ("--namespace=kube-system", "configmap", "statefulrollout-e2e")
+CREATE_SECONDS = 600.0
+READY_SECONDS = 180.0
+ANSWER_SECONDS = 60.0
+DELETE_SECONDS = 180.0
+BUILD_FOLDER = Path(__file__).parents[2] / "build"
+
+
+class State(enum.Enum):
+    """What the engine knows of a cluster's nodes."""
+
+    ABSENT = "absent"
+    PARTIAL = "partial"
+    STOPPED = "stopped"
+    RUNNING = "running"
+
+
+@dataclass(frozen=True)
+class KindCluster:
+    """One cluster, by name. Its kubeconfig is a file of its own: the user's is never touched."""
+
+    name: str
+
+    @property
+    def kubeconfig(self) -> Path:
+        return BUILD_FOLDER / f"{self.name}.kubeconfig"
+
+    def nodes(self) -> list[str]:
+        """The names of the containers that are the nodes, running or not."""
+        return [line.partition(" ")[0] for line in self._listed()]
+
+    def state(self) -> State:
+        """What of this cluster the engine has, complete or not."""
+        return state_of(self._listed())
+
+    def image(self) -> str:
+        """The name of the image that the nodes run."""
+        return docker("inspect", "--format", "{{.Config.Image}}", self.nodes()[0])
+
+    def is_complete(self) -> bool:
+        """Whether the API server answers, within a minute, and carries the mark that is set last.
+
+        A busy server is given that minute: what is not complete gets deleted.
+        """
+        # A program that cannot be had says nothing of the cluster: that error is not for the `try`.
+        tools.ensure_kind()
+        asked = [*self._kubectl(), "--request-timeout=5s", "get", *MARK, "--ignore-not-found", "--output", "name"]
+        answers: list[str] = []
+
+        def answered() -> bool:
+            try:
+                answers.append(call(asked))
+            except CommandError:
+                return False
+            return True
+
+        try:
+            self.write_kubeconfig()
+            wait_until("the API server to answer", answered, deadline_seconds=ANSWER_SECONDS)
+        except ClusterToolError:
+            return False
+        return bool(answers[-1])
+
+    def create(self, image: str, *, own_image: bool) -> None:
+        """Make the cluster from `image`; `own_image` brings no network add-on, so pods are connected here."""
+        kind = tools.ensure_kind()
+        config = json.dumps(build_config(own_image=own_image)).encode()
+        settings = cache.folder() / f"{self.name}-kind.json"
+        settings.write_bytes(config)
+        named: list[str | Path] = ["--name", self.name, "--kubeconfig", self.kubeconfig]
+        log = cache.folder() / "logs" / f"kind-create-{self.name}.log"
+        with step(f"starting the nodes of cluster {self.name}"):
+            call_logged(
+                [kind, "create", "cluster", *named, "--image", image, "--config", settings],
+                log=log,
+                timeout_seconds=CREATE_SECONDS,
+            )
+            self.write_kubeconfig()
+        with step("waiting for the nodes and the add-ons"):
+            if own_image:
+                pod_network.connect_pods(tools.ensure_kubectl(), self.kubeconfig, len(ROLES))
+            self._wait_ready()
+            call([*self._kubectl(), "create", *MARK, f"--from-literal=image={image}"])
+
+    def start(self) -> None:
+        """Start the stopped nodes. Raises ClusterToolError if the cluster does not come back from it."""
+        with step(f"starting the stopped nodes of cluster {self.name}"):
+            nodes = self.nodes()
+            docker("start", *nodes)
+            if not self.is_complete():
+                raise ClusterToolError("the API server does not answer, or the cluster was never completed")
+            pod_network.reconnect_pods(nodes)
+            self._wait_ready()
+
+    def delete(self) -> None:
+        """Delete the nodes and the kubeconfig, whatever state they are in."""
+        with step(f"deleting cluster {self.name}"):
+            call(
+                [tools.ensure_kind(), "delete", "cluster", "--name", self.name, "--kubeconfig", self.kubeconfig],
+                timeout_seconds=DELETE_SECONDS,
+            )
+        self.kubeconfig.unlink(missing_ok=True)
+
+    def write_kubeconfig(self) -> None:
+        """Write the kubeconfig: the port of the API server changes when nodes are started again."""
+        text = call([tools.ensure_kind(), "get", "kubeconfig", "--name", self.name])
+        BUILD_FOLDER.mkdir(exist_ok=True)
+        fresh = self.kubeconfig.with_suffix(f".{os.getpid()}")
+        fresh.touch(mode=0o600)
+        fresh.write_text(text)
+        fresh.replace(self.kubeconfig)
+
+    def wait_for_nodes(self) -> None:
+        """Return once every node is Ready. Raises ClusterToolError that says which one is not."""
+        kubectl = self._kubectl()
+        call(
+            [*kubectl, "wait", "--for=condition=Ready", "nodes", "--all", f"--timeout={READY_SECONDS:.0f}s"],
+            timeout_seconds=READY_SECONDS + 10,
+        )
+
+    def _wait_ready(self) -> None:
+        self.wait_for_nodes()
+        waiting = [*self._kubectl(), "rollout", "status", f"--timeout={READY_SECONDS:.0f}s"]
+        for namespace, deployment in (("kube-system", "coredns"), ("local-path-storage", "local-path-provisioner")):
+            named = ["--namespace", namespace, f"deployment/{deployment}"]
+            call([*waiting, *named], timeout_seconds=READY_SECONDS + 10)
+
+    def _kubectl(self) -> list[str | Path]:
+        return [tools.ensure_kubectl(), "--kubeconfig", self.kubeconfig]
+
+    def _listed(self) -> list[str]:
+        shown = "{{.Names}} {{.State}}"
+        return docker("ps", "--all", "--filter", f"label={NODE_LABEL}={self.name}", "--format", shown).splitlines()
+
+
+def state_of(listed: Sequence[str]) -> State:
+    """The state of a cluster from its nodes, each as `NAME STATE` of the engine."""
+    states = [line.rpartition(" ")[2] for line in listed]
+    if not states:
+        return State.ABSENT
+    if len(states) < len(ROLES) or "created" in states:
+        return State.PARTIAL
+    return State.RUNNING if set(states) == {"running"} else State.STOPPED
+
+
+def build_config(*, own_image: bool) -> dict[str, object]:
+    """kind's configuration of the cluster.
+
+    Kubernetes refuses cgroup v1 unless told not to; on cgroup v2 the setting means nothing.
+    """
+    kubelet = {"kind": "KubeletConfiguration", "failCgroupV1": False}
+    return {
+        "kind": "Cluster",
+        "apiVersion": "kind.x-k8s.io/v1alpha4",
+        "networking": {"disableDefaultCNI": own_image, "podSubnet": pod_network.POD_SUBNET},
+        "kubeadmConfigPatches": [json.dumps(kubelet)],
+        "nodes": [{"role": role} for role in ROLES],
+    }

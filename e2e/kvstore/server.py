@@ -1,0 +1,104 @@
+"""Puts one pod's parts together and serves them on two ports, in an order in which they can be taken apart.
+
+The client port goes first when a pod stops, then the admin port that the last requests still need. What is in
+flight gets a moment; keys are not moved: a pod that is stopped without the operator's hooks loses what it held.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from aiohttp import web
+
+from e2e.kvstore.client_api import ClientApi
+from e2e.kvstore.coordinator import Coordinator
+from e2e.kvstore.draining import Draining
+from e2e.kvstore.faults import Fault, Faults
+from e2e.kvstore.hooks import Hooks
+from e2e.kvstore.journal import Journal
+from e2e.kvstore.member import Member
+from e2e.kvstore.peer_api import MAX_BODY_BYTES, PeerApi
+from e2e.kvstore.peers import Peers
+from e2e.kvstore.placement import Declaration
+from e2e.kvstore.probes import Probes
+from e2e.kvstore.routing import Router
+from e2e.kvstore.store import Store
+
+DECLARED_PATIENCE_SECONDS = 3.0
+"""How long a request may wait for members to agree; a change of members takes a fraction of it."""
+STATIC_PATIENCE_SECONDS = 1.0
+CLIENT_STOP_SECONDS = 0.7
+ADMIN_STOP_SECONDS = 0.1
+KEEPALIVE_SECONDS = 75.0
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One pod. `static_members` None: members are declared by the operator. `patience_seconds` bounds a request."""
+
+    name: str
+    host: str | None = None
+    client_port: int = 8080
+    admin_port: int = 8081
+    static_members: Declaration | None = None
+    patience_seconds: float = DECLARED_PATIENCE_SECONDS
+    data_dir: Path | None = None
+    ready_delay_seconds: float = 0
+    version: str = ""
+    faults: dict[str, Fault] = field(default_factory=dict)
+
+
+@asynccontextmanager
+async def serving(settings: Settings, connect: Callable[[int], Peers] = Peers) -> AsyncIterator[Member]:
+    """Serve on both ports for as long as the context lasts; `connect` makes the way to the others' admin port."""
+    async with AsyncExitStack() as stack:
+        store = Store()
+        journal = Journal.replayed(settings.data_dir, store) if settings.data_dir else None
+        if journal is not None:
+            stack.callback(journal.close)
+        peers = await stack.enter_async_context(connect(settings.admin_port))
+        member = await stack.enter_async_context(Member(settings.name, store, peers, journal))
+        draining = Draining()
+        stack.callback(draining.undo)
+        if settings.static_members is None:
+            coordinator = await stack.enter_async_context(Coordinator(member))
+        else:
+            coordinator = None
+            member.adopt_fixed(settings.static_members)
+
+        faults = Faults(settings.faults)
+        admin = web.Application(middlewares=[faults.middleware], client_max_size=MAX_BODY_BYTES)
+        admin.add_routes(PeerApi(member).routes())
+        admin.add_routes(Hooks(draining, coordinator, durable=journal is not None).routes())
+        admin.add_routes(Probes(member, draining, settings.ready_delay_seconds, settings.version).routes())
+        admin.add_routes(faults.routes())
+        await _listen(stack, admin, settings.host, settings.admin_port, ADMIN_STOP_SECONDS)
+
+        client = web.Application(middlewares=[draining.middleware], client_max_size=MAX_BODY_BYTES)
+        client.add_routes(ClientApi(Router(member, settings.patience_seconds)).routes())
+        runner = await _listen(stack, client, settings.host, settings.client_port, CLIENT_STOP_SECONDS)
+        if runner.server is not None:
+            draining.watch(runner.server)
+        yield member
+
+
+async def _listen(
+    stack: AsyncExitStack, application: web.Application, host: str | None, port: int, stop_seconds: float
+) -> web.AppRunner:
+    runner = web.AppRunner(
+        application, access_log=None, shutdown_timeout=stop_seconds, keepalive_timeout=KEEPALIVE_SECONDS
+    )
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    await web.TCPSite(runner, host, port).start()
+    return runner
+
+
+async def serve_until(stop: asyncio.Event, settings: Settings) -> None:
+    """Serve until told to stop."""
+    async with serving(settings):
+        await stop.wait()

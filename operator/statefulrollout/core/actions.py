@@ -1,0 +1,79 @@
+"""What a plan may do to the cluster, as data; `kube/act.py` carries each out with its preconditions.
+
+Actions are listed in the order in which they must happen: what is remembered before what is done on the strength of
+it, the fence before the pods, marks before removals. The first that meets a conflict ends the pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from statefulrollout.core.ledger import Ledger
+from statefulrollout.core.snapshot import Facts, FenceKind, PodView
+
+
+@dataclass(frozen=True)
+class WriteLedger:
+    """Replace the ledger; its `resource_version` is the one it was decided on."""
+
+    ledger: Ledger
+
+
+@dataclass(frozen=True)
+class SetFence:
+    """Replace `spec.updateStrategy` as a whole, if it still is what was judged.
+
+    `writers` are the other field managers that own part of it.
+    """
+
+    fence: FenceKind
+    strategy: Mapping[str, object]
+    judged: Mapping[str, object]
+    writers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class MarkPod:
+    """Write conditions, facts and the fenced label on a pod, in one patch bound to its UID.
+
+    `conditions` maps the condition type to the new status; `reason` (CamelCase) and `message` go with all of them.
+    """
+
+    pod: PodView
+    reason: str
+    message: str
+    conditions: Mapping[str, bool] = field(default_factory=dict)
+    facts: Facts | None = None
+    fenced: bool | None = None
+
+
+class How(StrEnum):
+    """How a pod is removed."""
+
+    EVICT = "Evict"
+    DELETE = "Delete"
+
+
+@dataclass(frozen=True)
+class RemovePod:
+    """Remove a released pod, by UID."""
+
+    pod: PodView
+    how: How
+    reason: str
+    message: str
+
+
+Action = WriteLedger | SetFence | MarkPod | RemovePod
+
+
+@dataclass(frozen=True)
+class Announcement:
+    """An event for humans: on the StatefulRollout, and on the pod where there is one."""
+
+    reason: str
+    note: str
+    pod: PodView | None = None
+    warning: bool = False

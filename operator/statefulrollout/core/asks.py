@@ -1,0 +1,108 @@
+"""What the application is asked, and what it answered: the seam between deciding and calling.
+
+A plan lists the asks that shall be open now; `hooks/runner.py` makes it so (starts what is new, stops what is no
+longer listed, repeats until the answer is final) and keeps the latest report of each. The same id always means
+the same question, so asking again after a crash is harmless. Times are seconds since the epoch (UTC).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from statefulrollout.api.v1alpha1 import Done, Http
+
+
+class Answer(StrEnum):
+    """What an answer means for the question asked."""
+
+    DONE = "Done"
+    IN_PROGRESS = "InProgress"
+    NOT_NOW = "NotNow"
+    MISCONFIGURED = "Misconfigured"
+    ERROR = "Error"
+    FAILED = "Failed"
+    """A check's `failWhen` was true: the application itself says no."""
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a request goes: the pod's or Service's name for messages, and host and port to connect to."""
+
+    name: str
+    host: str
+    port: int
+
+
+@dataclass(frozen=True)
+class Request:
+    """One resolved request to every address; templates are already filled in, `body` None means no body."""
+
+    http: Http
+    to: tuple[Address, ...]
+    port_label: str
+    timeout_seconds: int
+    body: str | None = None
+
+    @property
+    def label(self) -> str:
+        """The request as a human would name it: `POST /drain on port admin of kvstore-3`."""
+        who = ", ".join(address.name for address in self.to) or "nobody"
+        return f"{self.http.method} {self.http.path} on port {self.port_label} of {who}"
+
+
+@dataclass(frozen=True)
+class Ask:
+    """A question that stays open until its answer is final.
+
+    Attributes:
+        id: identity; an ask with another id is another question.
+        title: the hook or check as users know it (`drain`, `membership`, `check all-green`).
+        request: what to send, repeatedly until final.
+        expect: CEL; where given, a 2xx must also satisfy it to be done.
+        progress: CEL giving a number that falls; where absent, `progress` of a 202 body.
+        fail_when: CEL of a check: true means the application says no.
+        settle_seconds: how long after an accepted `request` before it counts (and before `done` is asked).
+        done: asked after `request` was accepted; `done_request` is its resolved form.
+        stable_for_seconds: how long the answer must stay good before it counts.
+        repeats: a check: asked again and again, even after it was good.
+        variables: what CEL sees beside the answer (`pod`, `members`).
+    """
+
+    id: str
+    title: str
+    request: Request
+    expect: str | None = None
+    progress: str | None = None
+    fail_when: str | None = None
+    settle_seconds: int = 0
+    done: Done | None = None
+    done_request: Request | None = None
+    stable_for_seconds: int = 0
+    repeats: bool = False
+    variables: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Report:
+    """The latest word on an ask.
+
+    Attributes:
+        answer: what it means now.
+        at: when it was answered (or failed to be).
+        since: since when `answer` has been the same without a break.
+        text: one sentence for humans that names request, status code and progress, never the body.
+        progress: the number last reported.
+        progressed: when that number last fell, or when the ask was opened.
+        generation: of a membership answered 409: the generation the application has seen.
+    """
+
+    answer: Answer
+    at: float
+    since: float
+    text: str
+    progress: float | None = None
+    progressed: float = 0.0
+    generation: int | None = None

@@ -1,0 +1,99 @@
+"""Letting go: what happens when the StatefulRollout is gone but its traces are not.
+
+Nobody may be stranded by us. What was begun is undone, every gate opens, and the label that puts pods under the lid
+goes, so that the set can be scaled, deleted and rolled without us. The fence holds (`Freeze`: a new template moves
+nothing until somebody says so) or becomes the user's own again (`Release`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from statefulrollout.api import names
+from statefulrollout.api.v1alpha1 import DeletionPolicy
+from statefulrollout.core import questions
+from statefulrollout.core.actions import Action, MarkPod, SetFence, WriteLedger
+from statefulrollout.core.asks import Answer, Ask, Report
+from statefulrollout.core.fence import STRATEGIES
+from statefulrollout.core.ledger import Ledger, OpenHook
+from statefulrollout.core.snapshot import Facts, FenceKind, PodView, StatefulSetView
+
+
+@dataclass(frozen=True)
+class Farewell:
+    """What is left to do; empty once nothing is."""
+
+    actions: tuple[Action, ...] = ()
+    asks: tuple[Ask, ...] = ()
+
+
+def decide_farewell(
+    target: StatefulSetView, pods: Sequence[PodView], ledger: Ledger, reports: Mapping[str, Report]
+) -> Farewell:
+    """Decide how to let go of a StatefulSet that no StatefulRollout rolls any more."""
+    fence = _fence_left_behind(target, ledger)
+    if fence is not None:
+        return Farewell((fence,), _undo_asks(pods, ledger))
+    if not target.observed:
+        return Farewell(asks=_undo_asks(pods, ledger))
+    pending = {entry.uid for entry in ledger.open_hooks if _is_pending(entry, pods, reports)}
+    marks = tuple(_set_free(pod) for pod in pods if pod.uid not in pending and _bears_our_marks(pod))
+    rest = tuple(entry for entry in ledger.open_hooks if _is_pending(entry, pods, reports))
+    left = _ledger_left_behind(ledger, rest)
+    remember = (WriteLedger(left),) if left != ledger and ledger.resource_version else ()
+    return Farewell((*remember, *marks), _undo_asks(pods, ledger))
+
+
+def _fence_left_behind(target: StatefulSetView, ledger: Ledger) -> SetFence | None:
+    """The fence to leave; None where it stands, or where we had none there."""
+    if not ledger.rollout_uid:
+        return None
+    strategy: Mapping[str, object] = STRATEGIES[FenceKind.HOLD]
+    if ledger.deletion_policy == DeletionPolicy.RELEASE.value and ledger.original_strategy is not None:
+        strategy = ledger.original_strategy
+    if dict(target.update_strategy) == dict(strategy):
+        return None
+    return SetFence(FenceKind.HOLD, strategy, target.update_strategy)
+
+
+def _ledger_left_behind(ledger: Ledger, rest: tuple[OpenHook, ...]) -> Ledger:
+    """The membership's generation must go on growing, and a frozen set keeps the strategy that was the user's."""
+    changes: dict[str, object] = {"open_hooks": rest, "failed": ()}
+    if not rest:
+        changes["rollout_uid"] = ""
+        if ledger.deletion_policy == DeletionPolicy.RELEASE.value:
+            changes["original_strategy"] = None
+    return ledger.model_copy(update=changes)
+
+
+def _undo_asks(pods: Sequence[PodView], ledger: Ledger) -> tuple[Ask, ...]:
+    return tuple(
+        ask
+        for entry in ledger.open_hooks
+        if _can_be_undone(entry, pods) and (ask := questions.ask_of_undo(entry)) is not None
+    )
+
+
+def _can_be_undone(entry: OpenHook, pods: Sequence[PodView]) -> bool:
+    alive = any(pod.uid == entry.uid and not pod.finished for pod in pods)
+    return alive or (not entry.completed and questions.undo_reaches_others(entry))
+
+
+def _is_pending(entry: OpenHook, pods: Sequence[PodView], reports: Mapping[str, Report]) -> bool:
+    ask = questions.ask_of_undo(entry)
+    if ask is None or not _can_be_undone(entry, pods):
+        return False
+    report = reports.get(ask.id)
+    return report is None or report.answer is not Answer.DONE
+
+
+def _bears_our_marks(pod: PodView) -> bool:
+    shut = pod.gated and not pod.serving
+    return not pod.terminating and (pod.fenced or shut or pod.released)
+
+
+def _set_free(pod: PodView) -> MarkPod:
+    conditions = {names.SERVING: True, names.DRAINED: False, names.MIGRATED: False, names.RELEASED: False}
+    message = "no StatefulRollout rolls it any more: the gate is open, and it may be deleted and rolled freely"
+    return MarkPod(pod, "PodSetFree", message, conditions, facts=Facts(), fenced=False)

@@ -1,0 +1,68 @@
+"""At which revision a pod comes back that dies now: the choice of `spec.updateStrategy`, one of three.
+
+* Hold (RollingUpdate behind an unreachable partition): at the accepted revision. Idle, paused, failed.
+* Forward (OnDelete): at the wanted revision, and the StatefulSet controller never declares the rollout complete by
+  itself. While pods move, and while the last of them still soak.
+* Accept (RollingUpdate, partition 0): once every pod has soaked, so that the controller makes the wanted revision
+  the accepted one; then Hold again.
+
+Nothing moves by itself in any of them: the lid keeps the controller from deleting what was not released.
+Accepting must be our explicit act, because under RollingUpdate the controller accepts as soon as all pods are
+updated and ready, whatever the partition and however short they have served.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from statefulrollout.core.snapshot import FenceKind, StatefulSetView
+from statefulrollout.core.stages import Place, Stage
+
+UNREACHABLE = 2_147_483_647
+"""The largest partition the API takes: no ordinal is at or above it."""
+
+STRATEGIES: Mapping[FenceKind, Mapping[str, object]] = {
+    FenceKind.HOLD: {"type": "RollingUpdate", "rollingUpdate": {"partition": UNREACHABLE}},
+    FenceKind.FORWARD: {"type": "OnDelete"},
+    FenceKind.ACCEPT: {"type": "RollingUpdate", "rollingUpdate": {"partition": 0}},
+}
+
+
+def kind_of(strategy: Mapping[str, object]) -> FenceKind:
+    """Which fence an `updateStrategy` amounts to."""
+    if strategy.get("type") == "OnDelete":
+        return FenceKind.FORWARD
+    rolling = strategy.get("rollingUpdate")
+    partition = rolling.get("partition", 0) if isinstance(rolling, Mapping) else 0
+    if partition == UNREACHABLE:
+        return FenceKind.HOLD
+    return FenceKind.ACCEPT if partition == 0 else FenceKind.FOREIGN
+
+
+def fence_of(target: StatefulSetView, places: Sequence[Place], *, may_move: bool, may_accept: bool) -> FenceKind:
+    """The fence that shall stand now.
+
+    Args:
+        target: the StatefulSet as last read.
+        places: its pods.
+        may_move: whether outdated pods may leave for the wanted revision (not paused, not failed).
+        may_accept: whether nothing but the soak of the pods stands against accepting it.
+    """
+    if target.current_revision == target.update_revision:
+        return FenceKind.HOLD
+    inhabitants = {place.pod.ordinal: place for place in places}
+    wanted = [inhabitants.get(ordinal) for ordinal in target.ordinals]
+    live = kind_of(target.update_strategy)
+    if any(_is_vacant(place) for place in wanted) and live in (FenceKind.HOLD, FenceKind.FORWARD):
+        # A released pod must come back at the revision it was released for.
+        return FenceKind.FORWARD if may_move else live
+    if any(place is not None and place.pod.revision != target.update_revision for place in wanted):
+        moving = any(place is not None and place.pod.facts and place.pod.facts.wanted for place in wanted)
+        return FenceKind.FORWARD if may_move or moving else FenceKind.HOLD
+    if may_accept and all(place is not None and place.stage is Stage.UPDATED for place in wanted):
+        return FenceKind.ACCEPT
+    return FenceKind.FORWARD
+
+
+def _is_vacant(place: Place | None) -> bool:
+    return place is None or place.pod.terminating or place.pod.released

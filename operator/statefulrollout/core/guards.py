@@ -1,0 +1,168 @@
+"""The rules that may say "not now", in order; the first that does wins.
+
+Each guard is a sentence that must be true before another pod is taken out of service. Its name and the value it saw
+reach the user through status and events, so a name here is an interface; `docs/guards.md` says of each which outage
+it prevents. A candidate is judged as if those already chosen in this pass were gone.
+
+A pod that is *stuck* serves nobody, so replacing it costs nothing: for it only those guards are asked that protect
+the user's word and the data. Thereby a fix always gets through.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from statefulrollout.api.v1alpha1 import CheckAt
+from statefulrollout.core.budget import max_unavailable_of, unavailable_ordinals
+from statefulrollout.core.judging import Judgement
+from statefulrollout.core.snapshot import Snapshot, StatefulSetView
+from statefulrollout.core.stages import IN_MOTION, Place, Stage, has_failed
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What guards look at: the pods, and what the hooks and checks said.
+
+    `chosen` are the UIDs already chosen in this pass; `troubles` name what holds the whole rollout.
+    """
+
+    snapshot: Snapshot
+    target: StatefulSetView
+    places: Sequence[Place]
+    chosen: frozenset[str]
+    checks: Mapping[str, Judgement]
+    troubles: Sequence[str]
+
+    @property
+    def limit(self) -> int:
+        """Pods that may be unavailable at a time."""
+        return max_unavailable_of(self.snapshot.rollout.spec.strategy.max_unavailable, self.target.replicas)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A guard's no: its name, and the value it saw."""
+
+    guard: str
+    observed: str
+
+
+Guard = Callable[[Scene, Place], str]
+"""Says why not, or nothing."""
+
+
+def rollout_is_not_paused(scene: Scene, candidate: Place) -> str:
+    """Nothing new moves while the user says stop. A scale-down is another word of the user's, and goes on."""
+    return "spec.paused is true" if scene.snapshot.rollout.spec.paused and not candidate.condemned else ""
+
+
+def revision_has_not_failed(scene: Scene, candidate: Place) -> str:
+    """No further pod goes to a revision that could not become available."""
+    revision = scene.target.update_revision
+    failed = has_failed(scene.snapshot, revision) and not candidate.condemned
+    return f"revision {revision} has failed" if failed else ""
+
+
+def outage_was_allowed(scene: Scene, candidate: Place) -> str:
+    """Taking every pod at once is an outage; it needs the user's explicit consent."""
+    if candidate.condemned or scene.snapshot.rollout.spec.strategy.allow_full_outage:
+        return ""
+    if scene.limit < scene.target.replicas:
+        return ""
+    return (
+        f"maxUnavailable is {scene.limit} of {scene.target.replicas} replicas: "
+        "lower it, or set strategy.allowFullOutage to true"
+    )
+
+
+def hooks_are_answering(scene: Scene, candidate: Place) -> str:
+    """A hook that has timed out or is misconfigured would fail for the next pod as well."""
+    del candidate
+    return scene.troubles[0] if scene.troubles else ""
+
+
+def one_at_a_time_when_ordered(scene: Scene, candidate: Place) -> str:
+    """Under OrderedReady the controller creates nothing while any earlier pod is not ready."""
+    if not scene.target.ordered:
+        return ""
+    for place in scene.places:
+        if place.pod.uid != candidate.pod.uid and (place.stage in IN_MOTION or place.pod.uid in scene.chosen):
+            return f"{place.pod.name} is in motion (podManagementPolicy: OrderedReady)"
+    return ""
+
+
+def budget_allows_new_unavailability(scene: Scene, candidate: Place) -> str:
+    """Never more than maxUnavailable pods away, whatever made them unavailable."""
+    away = unavailable_ordinals(scene.target, scene.places, scene.chosen)
+    if candidate.condemned:
+        leaving = sum(1 for place in scene.places if place.condemned and place.stage in IN_MOTION)
+        taken = leaving + sum(1 for place in scene.places if place.condemned and place.pod.uid in scene.chosen)
+        return f"{len(away) + taken} of {scene.limit} are unavailable" if len(away) + taken >= scene.limit else ""
+    with_it = away | {candidate.pod.ordinal}
+    if len(with_it) <= scene.limit:
+        return ""
+    named = ", ".join(f"{scene.target.name}-{ordinal}" for ordinal in sorted(away)[:5])
+    return f"{len(away)} of {scene.limit} are unavailable: {named}"
+
+
+def volumes_outlive_the_pod(scene: Scene, candidate: Place) -> str:
+    """A claim owned by its pod would be collected with it, and the data with the claim."""
+    claims = candidate.pod.volumes_owned_by_pod
+    if not claims or candidate.condemned:
+        return ""
+    return f"claim {', '.join(claims)} is owned by the pod and would be deleted with it"
+
+
+def application_checks_pass(scene: Scene, candidate: Place) -> str:
+    """The application itself is asked whether it can spare a pod, and whether it took the last one back well."""
+    del candidate
+    resting = any(place.stage in (Stage.SOAKING, Stage.UPDATED) for place in scene.places)
+    for check in scene.snapshot.rollout.spec.checks:
+        asked = CheckAt.BEFORE_POD in check.at or (CheckAt.AFTER_POD in check.at and resting)
+        judgement = scene.checks.get(check.name)
+        if asked and judgement is not None and not judgement.done:
+            return f"check {check.name}: {judgement.observed}"
+    return ""
+
+
+def disruption_budgets_allow_it(scene: Scene, candidate: Place) -> str:
+    """Closing the gate is a disruption: every PodDisruptionBudget of the pod must have one to spare."""
+    for budget in scene.snapshot.budgets:
+        if candidate.pod.uid not in budget.pods:
+            continue
+        if not budget.observed:
+            return f"PodDisruptionBudget {budget.name} is not up to date yet"
+        spent = len(budget.pods & scene.chosen)
+        if budget.disruptions_allowed - spent < 1:
+            return f"PodDisruptionBudget {budget.name} allows {budget.disruptions_allowed} disruptions"
+    return ""
+
+
+GUARDS: tuple[Guard, ...] = (
+    rollout_is_not_paused,
+    revision_has_not_failed,
+    outage_was_allowed,
+    hooks_are_answering,
+    one_at_a_time_when_ordered,
+    volumes_outlive_the_pod,
+    budget_allows_new_unavailability,
+    application_checks_pass,
+    disruption_budgets_allow_it,
+)
+
+GUARDS_OF_STUCK_PODS: tuple[Guard, ...] = (
+    rollout_is_not_paused,
+    revision_has_not_failed,
+    one_at_a_time_when_ordered,
+    volumes_outlive_the_pod,
+)
+"""What is asked of a pod that serves nobody: its replacement makes nothing worse."""
+
+
+def judge(scene: Scene, candidate: Place) -> Verdict | None:
+    """The first guard that says not now, or None where the pod may go."""
+    for guard in GUARDS_OF_STUCK_PODS if candidate.stuck else GUARDS:
+        if observed := guard(scene, candidate):
+            return Verdict(guard.__name__, observed)
+    return None

@@ -1,0 +1,75 @@
+"""What an answer of the application means for the rollout: done, wait, or trouble.
+
+*Error* (could not ask) and *failed* (it said no) are different words everywhere. A timeout never counts as success:
+it is trouble that pauses the rollout until the hook answers after all, unless the user said `onTimeout: Proceed`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from statefulrollout.api.v1alpha1 import Check, Hook, Membership, OnTimeout
+from statefulrollout.core.asks import Answer, Report
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The state of one hook or check.
+
+    Attributes:
+        done: it may count as finished.
+        observed: what was seen, for humans.
+        trouble: why it holds the whole rollout, empty where it does not.
+        stalled: whether it makes no progress for longer than it may.
+        passed_over: it counts as finished by the user's word only.
+        failed: the application said no.
+    """
+
+    done: bool
+    observed: str
+    trouble: str = ""
+    stalled: bool = False
+    passed_over: bool = False
+    failed: bool = False
+
+
+def judge_hook(
+    title: str, hook: Hook | Membership, since: float, stalled: float | None, report: Report | None, now: float
+) -> Judgement:
+    """Judge a hook begun at `since`; `stalled` is when the ledger noted that it makes no progress."""
+    age = int(now - since)
+    if report is not None and report.answer is Answer.DONE:
+        return Judgement(done=True, observed=report.text)
+    observed = report.text if report else "not answered yet"
+    still = stalled is not None and (report is None or report.progressed <= stalled)
+    if hook.stall_seconds is not None and report is not None:
+        still = still or now >= report.progressed + hook.stall_seconds
+    trouble = ""
+    if report is not None and report.answer is Answer.MISCONFIGURED:
+        trouble = f"{title} is misconfigured: {observed}"
+    if still:
+        trouble = f"{title} has made no progress for more than {hook.stall_seconds} s (stallSeconds): {observed}"
+    if age >= hook.deadline_seconds:
+        trouble = f"{title} is not done after {age} s (deadlineSeconds: {hook.deadline_seconds}): {observed}"
+    expired = still or age >= hook.deadline_seconds
+    if expired and hook.on_timeout is OnTimeout.PROCEED:
+        return Judgement(done=True, observed=f"passed over (onTimeout: Proceed): {trouble}", passed_over=True)
+    return Judgement(done=False, observed=observed, trouble=trouble, stalled=still)
+
+
+def judge_check(check: Check, report: Report | None, now: float) -> Judgement:
+    """Judge a check by its latest report."""
+    title = f"check {check.name}"
+    if report is None:
+        return Judgement(done=False, observed="not answered yet")
+    if report.answer is Answer.DONE:
+        return Judgement(done=True, observed=report.text)
+    if report.answer is Answer.FAILED:
+        return Judgement(done=False, observed=report.text, trouble=f"{title} failed: {report.text}", failed=True)
+    if report.answer is Answer.MISCONFIGURED:
+        return Judgement(done=False, observed=report.text, trouble=f"{title} is misconfigured: {report.text}")
+    age = int(now - report.since)
+    if age >= check.deadline_seconds:
+        trouble = f"{title} has not passed for {age} s (deadlineSeconds: {check.deadline_seconds}): {report.text}"
+        return Judgement(done=False, observed=report.text, trouble=trouble)
+    return Judgement(done=False, observed=report.text)

@@ -1,0 +1,82 @@
+"""What no pod can carry: the memory of a rollout that outlives pods, the operator and the StatefulRollout.
+
+One ledger per StatefulSet, written by compare-and-swap *before* anything is done on the strength of it. This file
+is its content as data; `kube/ledger.py` reads and writes it. Times are seconds since the epoch (UTC).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+from pydantic.alias_generators import to_camel
+
+
+class Entry(BaseModel):
+    """Immutable, camelCase on the wire. Fields of a newer operator are kept out of the way, not refused."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True)
+
+
+class FailedRevision(Entry):
+    """A revision whose pods could not become available."""
+
+    revision: str
+    reason: str
+    message: str
+    at: float
+
+
+class Member(Entry):
+    """A pod as the application was told of it; `containers` are the IDs of its containers at that time."""
+
+    name: str
+    uid: str
+    containers: tuple[str, ...] = ()
+
+
+class Absence(Entry):
+    """A member that is missing but may come back with its state, and since when."""
+
+    name: str
+    since: float
+
+
+class Declaration(Entry):
+    """The last membership declared: its generation, whom it consists of, and whether it is done."""
+
+    generation: int = 0
+    members: tuple[Member, ...] = ()
+    away: tuple[Absence, ...] = ()
+    unknown: tuple[str, ...] = ()
+    coordinator: str = ""
+    done: bool = False
+    at: float = 0.0
+
+
+class OpenHook(Entry):
+    """A hook that was begun: on whom, since when, and the resolved call that undoes it."""
+
+    id: str
+    hook: str
+    pod: str
+    uid: str
+    since: float
+    stalled: float | None = None
+    """Since when it has made no progress for longer than its `stallSeconds`."""
+    undo: dict[str, Any] | None = None
+    completed: bool = False
+    """Whether its pod was let go: what others were told stands, and is not undone when the pod is gone."""
+
+
+class Ledger(Entry):
+    """The whole page. `resource_version` is empty while the object does not exist yet."""
+
+    resource_version: str = ""
+    rollout_uid: str = ""
+    stateful_set_uid: str = ""
+    deletion_policy: str = "Freeze"
+    original_strategy: dict[str, Any] | None = None
+    failed: tuple[FailedRevision, ...] = ()
+    declaration: Declaration = Declaration()
+    open_hooks: tuple[OpenHook, ...] = ()

@@ -1,0 +1,162 @@
+"""Whom the application shall consist of: the declarative form of moving state.
+
+Members are defined by stage, not by readiness: a pod that drains is still a member, one that migrates is not, one
+that came back joins before it serves. The operator declares the whole set, under a generation that only grows, one
+declaration at a time; a changed set supersedes the one before at once, so a member that dies cannot block the next.
+
+A member that vanished without our doing is *away* for a while: its state may come back with its volume. One that
+still runs but is not ready for long, behind open gates, is *unknown*: its node has stopped answering.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from statefulrollout.api.v1alpha1 import Membership
+from statefulrollout.core.ledger import Absence, Declaration, Member
+from statefulrollout.core.snapshot import PodView, Snapshot
+from statefulrollout.core.stages import Place, Stage, identity_of
+
+STAYING = frozenset({Stage.SERVING, Stage.ISOLATING, Stage.DRAINING, Stage.SOAKING, Stage.UPDATED})
+JOINING = frozenset({Stage.RESTORING, Stage.RETURNING})
+
+
+@dataclass(frozen=True)
+class Roster:
+    """The pods of the set by their part in the membership."""
+
+    serving: tuple[PodView, ...]
+    joining: tuple[PodView, ...]
+    leaving: tuple[PodView, ...]
+    away: tuple[Absence, ...]
+    unknown: tuple[str, ...]
+
+    @property
+    def members(self) -> tuple[PodView, ...]:
+        """The pods the application shall consist of."""
+        return (*self.serving, *self.joining)
+
+
+def roster_of(snapshot: Snapshot, places: Sequence[Place], now: float, restored: frozenset[str]) -> Roster:
+    """Who is what now.
+
+    `restored` are the UIDs of the pods whose own restore (or undo) is done: only these join. A pod that an earlier
+    declaration named with these very containers stays in, so that a restart of the operator changes nothing.
+    """
+    rules = snapshot.rollout.spec.membership
+    last = snapshot.ledger.declaration
+    named = {(member.uid, member.containers) for member in last.members}
+    serving: list[PodView] = []
+    joining: list[PodView] = []
+    leaving: list[PodView] = []
+    unknown: list[str] = []
+    for place in places:
+        pod = place.pod
+        if place.stage in STAYING:
+            if rules is not None and _is_unreachable(pod, rules, now):
+                unknown.append(pod.name)
+            else:
+                serving.append(pod)
+        elif place.stage in JOINING:
+            if pod.uid in restored or (pod.uid, member_of(snapshot, pod).containers) in named:
+                joining.append(pod)
+        elif place.stage in (Stage.MIGRATING, Stage.RELEASED, Stage.TERMINATING):
+            leaving.append(pod)
+    present = {pod.name for pod in (*serving, *joining, *leaving)} | set(unknown)
+    away = _away(snapshot, last, present, now) if rules is not None else ()
+    return Roster(tuple(serving), tuple(joining), tuple(leaving), away, tuple(unknown))
+
+
+def _is_unreachable(pod: PodView, rules: Membership, now: float) -> bool:
+    """Containers ready and our gate open, yet not Ready: only a node that stopped reporting looks like this."""
+    since = pod.since("Ready")
+    return (
+        pod.containers_ready
+        and pod.serving
+        and not pod.ready
+        and since is not None
+        and now >= since + rules.unknown_after_seconds
+    )
+
+
+def _away(snapshot: Snapshot, last: Declaration, present: set[str], now: float) -> tuple[Absence, ...]:
+    target, rules = snapshot.target, snapshot.rollout.spec.membership
+    if target is None or rules is None:
+        return ()
+    expected = {f"{target.name}-{ordinal}" for ordinal in target.ordinals}
+    known = {absence.name: absence.since for absence in last.away}
+    candidates = [member.name for member in last.members] + list(known)
+    missing = [name for name in dict.fromkeys(candidates) if name in expected and name not in present]
+    absences = (Absence(name=name, since=known.get(name, now)) for name in missing)
+    return tuple(absence for absence in absences if now < absence.since + rules.away_seconds)
+
+
+def member_of(snapshot: Snapshot, pod: PodView) -> Member:
+    """The pod as the ledger remembers it: a restarted container makes it another member."""
+    return Member(name=pod.name, uid=pod.uid, containers=tuple(sorted(identity_of(snapshot, pod).values())))
+
+
+def declaration_of(snapshot: Snapshot, roster: Roster, coordinator: str, now: float) -> Declaration:
+    """The declaration that shall stand: the last one where it says the same, or its successor.
+
+    A generation is at least the time in milliseconds, so that it grows even where the ledger was lost, and jumps
+    past any higher one that the application says it has seen.
+    """
+    last = snapshot.ledger.declaration
+    seen = max(
+        (report.generation or 0 for ask_id, report in snapshot.reports.items() if ask_id.startswith("membership/")),
+        default=0,
+    )
+    members = tuple(sorted((member_of(snapshot, pod) for pod in roster.members), key=lambda member: member.name))
+    same = (
+        last.generation > 0
+        and seen <= last.generation
+        and members == last.members
+        and {absence.name for absence in roster.away} == {absence.name for absence in last.away}
+    )
+    if same:
+        return last if coordinator == last.coordinator else last.model_copy(update={"coordinator": coordinator})
+    return Declaration(
+        generation=max(last.generation + 1, seen + 1, int(now * 1000)),
+        members=members,
+        away=roster.away,
+        coordinator=coordinator,
+        at=now,
+    )
+
+
+def coordinator_of(snapshot: Snapshot, places: Sequence[Place], roster: Roster) -> str:
+    """Who is told, where one member tells the others: the same pod as long as it can answer.
+
+    Otherwise a serving one, of the wanted revision first; with nobody serving, any whose containers are ready.
+    """
+    target = snapshot.target
+    members = {pod.uid for pod in roster.members}
+    able = [place for place in places if place.pod.uid in members and place.pod.containers_ready and place.pod.ip]
+    if any(place.pod.uid == snapshot.ledger.declaration.coordinator for place in able):
+        return snapshot.ledger.declaration.coordinator
+
+    def rank(place: Place) -> tuple[bool, bool, int]:
+        wanted = target is not None and place.pod.revision == target.update_revision
+        steady = place.stage in (Stage.SERVING, Stage.SOAKING, Stage.UPDATED)
+        return (not steady, not wanted, place.pod.ordinal)
+
+    return min(able, key=rank).pod.uid if able else ""
+
+
+def document_of(snapshot: Snapshot, roster: Roster, generation: int) -> dict[str, Any]:
+    """The `members` part of the hook document."""
+
+    def entry(pod: PodView) -> dict[str, Any]:
+        return {"name": pod.name, "uid": pod.uid, "ip": pod.ip, "ordinal": pod.ordinal, "revision": pod.revision}
+
+    return {
+        "generation": generation,
+        "serving": [entry(pod) for pod in roster.serving],
+        "joining": [entry(pod) for pod in roster.joining],
+        "leaving": [entry(pod) for pod in roster.leaving],
+        "away": [{"name": absence.name} for absence in roster.away],
+        "unknown": [{"name": name} for name in roster.unknown],
+    }

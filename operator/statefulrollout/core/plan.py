@@ -1,0 +1,288 @@
+"""The heart: one snapshot and the time in, a plan out. No I/O, no clock.
+
+The order of thought: may this spec be acted on at all; what failed; who the members are; which fence shall stand;
+the next step of every pod that is under way; and last, if every guard agrees, the next pods to go. What is decided
+here is only what to do *now*: the next pass decides afresh from what the cluster then shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from statefulrollout.api.v1alpha1 import CheckAt, Membership, UnhealthyOutdated
+from statefulrollout.core import membership, questions
+from statefulrollout.core.actions import Action, Announcement, MarkPod, RemovePod, SetFence, WriteLedger
+from statefulrollout.core.asks import Answer, Ask
+from statefulrollout.core.budget import max_unavailable_of, unavailable_ordinals
+from statefulrollout.core.failures import note_failures
+from statefulrollout.core.fence import STRATEGIES, fence_of, kind_of
+from statefulrollout.core.guards import Scene, judge
+from statefulrollout.core.judging import Judgement, judge_check, judge_hook
+from statefulrollout.core.ledger import Declaration, Ledger
+from statefulrollout.core.membership import Roster
+from statefulrollout.core.questions import Surroundings
+from statefulrollout.core.snapshot import FenceKind, Snapshot, StatefulSetView
+from statefulrollout.core.stages import IN_MOTION, Place, Stage, has_failed, places_of
+from statefulrollout.core.steps import Stand, Step, Waiting, begin, restored_pods, step_of
+from statefulrollout.core.validation import Problem, problems_of
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to do now, and why nothing else.
+
+    Attributes:
+        actions: in the order in which they must happen.
+        asks: the questions that shall be open.
+        places: every pod with its stage.
+        waiting: what holds a pod up, by UID.
+        problems: why the spec is refused; then nothing is touched.
+        troubles: what holds the whole rollout until a human looks or the application answers.
+        ledger: the ledger as it shall be.
+        fence: the fence that shall stand; None where there is no target.
+        announcements: events beside those of the actions.
+        recheck_at: when time alone changes something; seconds since the epoch.
+    """
+
+    actions: tuple[Action, ...] = ()
+    asks: tuple[Ask, ...] = ()
+    places: tuple[Place, ...] = ()
+    waiting: Mapping[str, Waiting] = field(default_factory=dict)
+    problems: tuple[Problem, ...] = ()
+    troubles: tuple[str, ...] = ()
+    ledger: Ledger = field(default_factory=Ledger)
+    fence: FenceKind | None = None
+    announcements: tuple[Announcement, ...] = ()
+    recheck_at: float | None = None
+
+
+@dataclass(frozen=True)
+class MembershipPlan:
+    """The membership as it shall be declared, and whether the application has made it so."""
+
+    declaration: Declaration
+    asks: tuple[Ask, ...] = ()
+    waiting: Waiting | None = None
+    trouble: str = ""
+
+
+def decide(snapshot: Snapshot, now: float) -> Plan:
+    """Decide what to do now.
+
+    Args:
+        snapshot: everything known, as just read.
+        now: seconds since the epoch.
+    """
+    target = snapshot.target
+    problems = problems_of(snapshot.rollout.spec, target, snapshot.services)
+    if target is None or problems:
+        return Plan(places=places_of(snapshot, now), problems=problems, ledger=snapshot.ledger)
+    recorded = snapshot.ledger
+    snapshot = replace(snapshot, ledger=_taken_over(snapshot, target))
+    check_asks, checks = _ask_checks(snapshot, target, places_of(snapshot, now), now)
+    ledger, announcements = note_failures(snapshot, target, places_of(snapshot, now), checks, now)
+    snapshot = replace(snapshot, ledger=ledger)
+    places = places_of(snapshot, now)
+    restored = restored_pods(snapshot, places, now)
+    around = Surroundings(snapshot, places, membership.roster_of(snapshot, places, now, restored))
+    members = _plan_membership(around, now)
+    fence = _fence(snapshot, target, places, checks)
+    stand = Stand(
+        around=around,
+        membership=members.waiting,
+        fence_stands=kind_of(target.update_strategy) is fence and target.observed,
+        restored=restored,
+        may_close_gate=False,
+        now=now,
+    )
+    steps = _steps(stand, target)
+    troubles = tuple(filter(None, (*(step.trouble for step in steps.values()), members.trouble, *_troubles_of(checks))))
+    scene = Scene(snapshot, target, places, frozenset(), checks, troubles)
+    chosen, held = _choose(scene, stand) if target.observed else ((), {})
+    ledger = _ledger_after(snapshot, members.declaration, steps)
+    pod_actions = [*(action for step in steps.values() for action in step.actions), *chosen]
+    return Plan(
+        actions=(
+            *([WriteLedger(ledger)] if ledger != recorded else []),
+            *_fence_actions(target, fence),
+            *(action for action in pod_actions if isinstance(action, MarkPod)),
+            *(action for action in pod_actions if isinstance(action, RemovePod)),
+        ),
+        asks=(
+            *members.asks,
+            *_asks_of_vanished(snapshot),
+            *check_asks,
+            *(ask for step in steps.values() for ask in step.asks),
+        ),
+        places=places,
+        waiting={**{uid: step.waiting for uid, step in steps.items() if step.waiting}, **held},
+        troubles=troubles,
+        ledger=ledger,
+        fence=fence,
+        announcements=announcements,
+        recheck_at=_recheck_at(snapshot, around.roster, steps, now),
+    )
+
+
+def _taken_over(snapshot: Snapshot, target: StatefulSetView) -> Ledger:
+    """The ledger under this rollout; of another StatefulSet of the same name nothing is remembered."""
+    rollout, ledger = snapshot.rollout, snapshot.ledger
+    if ledger.stateful_set_uid != target.uid:
+        ledger = Ledger(resource_version=ledger.resource_version, stateful_set_uid=target.uid)
+    strategy = ledger.original_strategy or dict(target.update_strategy)
+    return ledger.model_copy(
+        update={
+            "rollout_uid": rollout.uid,
+            "deletion_policy": rollout.spec.deletion_policy.value,
+            "original_strategy": strategy,
+        }
+    )
+
+
+def _ask_checks(
+    snapshot: Snapshot, target: StatefulSetView, places: tuple[Place, ...], now: float
+) -> tuple[tuple[Ask, ...], dict[str, Judgement]]:
+    """The checks, asked while something is to move or to be accepted."""
+    idle = target.current_revision == target.update_revision and all(place.leaves_for is None for place in places)
+    if idle:
+        return (), {}
+    around = Surroundings(snapshot, places, Roster((), (), (), (), ()))
+    asks = {check.name: questions.ask_of_check(around, check) for check in snapshot.rollout.spec.checks}
+    judged = {
+        check.name: judge_check(check, snapshot.reports.get(asks[check.name].id), now)
+        for check in snapshot.rollout.spec.checks
+    }
+    return tuple(asks.values()), judged
+
+
+def _troubles_of(checks: Mapping[str, Judgement]) -> list[str]:
+    return [judgement.trouble for judgement in checks.values() if judgement.trouble]
+
+
+def _plan_membership(around: Surroundings, now: float) -> MembershipPlan:
+    snapshot, roster = around.snapshot, around.roster
+    rules, last = snapshot.rollout.spec.membership, snapshot.ledger.declaration
+    if rules is None or not roster.members:
+        return MembershipPlan(last)
+    coordinator = membership.coordinator_of(snapshot, around.places, roster)
+    declaration = membership.declaration_of(snapshot, roster, coordinator, now)
+    if declaration.done:
+        return MembershipPlan(declaration)
+    if not coordinator:
+        return MembershipPlan(declaration, waiting=Waiting("membership", "no member can be asked", declaration.at))
+    return _judge_membership(around, rules, declaration, now)
+
+
+def _judge_membership(around: Surroundings, rules: Membership, declaration: Declaration, now: float) -> MembershipPlan:
+    ask = questions.ask_of_membership(around, rules, declaration)
+    report = around.snapshot.reports.get(ask.id)
+    judgement = judge_hook("membership", rules, declaration.at, None, report, now)
+    if judgement.done:
+        return MembershipPlan(declaration.model_copy(update={"done": True}), asks=(ask,))
+    waiting = Waiting("membership", f"generation {declaration.generation}: {judgement.observed}", declaration.at)
+    return MembershipPlan(declaration, (ask,), waiting, judgement.trouble)
+
+
+def _fence(
+    snapshot: Snapshot, target: StatefulSetView, places: Sequence[Place], checks: Mapping[str, Judgement]
+) -> FenceKind:
+    failed = has_failed(snapshot, target.update_revision)
+    after = [check.name for check in snapshot.rollout.spec.checks if CheckAt.AFTER_POD in check.at]
+    return fence_of(
+        target,
+        places,
+        may_move=not snapshot.rollout.spec.paused and not failed,
+        may_accept=not failed and all(checks[name].done for name in after if name in checks),
+    )
+
+
+def _steps(stand: Stand, target: StatefulSetView) -> dict[str, Step]:
+    """The step of every pod; gates that close for a restore share what the budget has left."""
+    places = stand.around.places
+    restoring = [place.pod for place in places if place.stage is Stage.RESTORING]
+    open_gates = {pod.ordinal for pod in restoring if pod.serving and pod.ready}
+    limit = max_unavailable_of(stand.snapshot.rollout.spec.strategy.max_unavailable, target.replicas)
+    left = limit - len(unavailable_ordinals(target, places) - open_gates)
+    steps: dict[str, Step] = {}
+    for place in places:
+        step = step_of(replace(stand, may_close_gate=left > 0), place)
+        if place.pod.ordinal in open_gates and step.actions:
+            left -= 1
+        steps[place.pod.uid] = step
+    return steps
+
+
+def _choose(scene: Scene, stand: Stand) -> tuple[tuple[MarkPod, ...], dict[str, Waiting]]:
+    """The pods that go next: the broken ones first, then as many as every guard allows, one by one."""
+    marks: list[MarkPod] = []
+    held: dict[str, Waiting] = {}
+    for place in _candidates(scene):
+        verdict = judge(scene, place)
+        if verdict is None:
+            marks.append(begin(stand, place))
+            scene = replace(scene, chosen=scene.chosen | {place.pod.uid})
+        else:
+            held[place.pod.uid] = Waiting(verdict.guard, verdict.observed)
+    return tuple(marks), held
+
+
+def _candidates(scene: Scene) -> list[Place]:
+    """Pods that shall leave and have not begun to: broken ones, then condemned ones, then from the highest ordinal."""
+    waits = scene.snapshot.rollout.spec.strategy.unhealthy_outdated is UnhealthyOutdated.WAIT
+    under_way = IN_MOTION | {Stage.TERMINATING}
+
+    def may_go(place: Place) -> bool:
+        if place.leaves_for is None or place.stage in under_way:
+            return False
+        return place.stage is Stage.SERVING if not place.stuck else not waits or place.condemned
+
+    return sorted(
+        filter(may_go, scene.places), key=lambda place: (not place.stuck, not place.condemned, -place.pod.ordinal)
+    )
+
+
+def _ledger_after(snapshot: Snapshot, declaration: Declaration, steps: Mapping[str, Step]) -> Ledger:
+    entries = {entry.id: entry for entry in snapshot.ledger.open_hooks}
+    for step in steps.values():
+        for identity in step.closes:
+            entries.pop(identity, None)
+        entries |= {entry.id: entry for entry in step.opens}
+    for entry in list(entries.values()):
+        if entry.uid not in steps and _is_settled(snapshot, entry.id):
+            del entries[entry.id]
+    return snapshot.ledger.model_copy(update={"declaration": declaration, "open_hooks": tuple(entries.values())})
+
+
+def _asks_of_vanished(snapshot: Snapshot) -> tuple[Ask, ...]:
+    """Undo of hooks begun on pods that are gone: what others were told is taken back, the pod itself is past asking."""
+    present = {pod.uid for pod in snapshot.pods}
+    return tuple(
+        ask
+        for entry in snapshot.ledger.open_hooks
+        if entry.uid not in present and not entry.completed and questions.undo_reaches_others(entry)
+        if (ask := questions.ask_of_undo(entry)) is not None
+    )
+
+
+def _is_settled(snapshot: Snapshot, identity: str) -> bool:
+    """Whether nothing is left to undo of a hook whose pod is gone."""
+    ask_id = f"undo/{identity}"
+    report = snapshot.reports.get(ask_id)
+    pending = any(ask.id == ask_id for ask in _asks_of_vanished(snapshot))
+    return not pending or (report is not None and report.answer is Answer.DONE)
+
+
+def _fence_actions(target: StatefulSetView, fence: FenceKind) -> tuple[SetFence, ...]:
+    if kind_of(target.update_strategy) is fence:
+        return ()
+    return (SetFence(fence, STRATEGIES[fence], target.update_strategy, target.strategy_writers),)
+
+
+def _recheck_at(snapshot: Snapshot, roster: Roster, steps: Mapping[str, Step], now: float) -> float | None:
+    times = [step.recheck_at for step in steps.values() if step.recheck_at is not None]
+    rules = snapshot.rollout.spec.membership
+    if rules is not None:
+        times += [absence.since + rules.away_seconds for absence in roster.away]
+        times += [snapshot.ledger.declaration.at + rules.deadline_seconds]
+    return min((at for at in times if at > now), default=None)

@@ -1,0 +1,243 @@
+"""Turns the hooks of a spec into asks: whom to address, what to send, under which identity.
+
+The address is always one the operator selected: pods of the set, or a Service of the namespace that selects pods.
+Strings may use `${pod.name}`, `${pod.ip}` and `${pod.ordinal}`, and nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from statefulrollout.api import names
+from statefulrollout.api.v1alpha1 import Call, Check, Hook, Http, Membership, Target
+from statefulrollout.core import membership
+from statefulrollout.core.asks import Address, Ask, Request
+from statefulrollout.core.ledger import Declaration, OpenHook
+from statefulrollout.core.membership import Roster
+from statefulrollout.core.snapshot import PodView, Snapshot
+from statefulrollout.core.stages import Place, Stage, identity_of
+
+REQUEST = TypeAdapter(Request)
+_TEMPLATE = re.compile(r"\$\{pod\.(name|ip|ordinal)\}")
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What every question about one rollout has in common."""
+
+    snapshot: Snapshot
+    places: Sequence[Place]
+    roster: Roster
+
+    def peers(self, pod: PodView | None) -> list[PodView]:
+        """Every other pod that is up, serving ones of the wanted revision first."""
+        wanted = self.snapshot.target.update_revision if self.snapshot.target else ""
+
+        def rank(place: Place) -> tuple[bool, bool, int]:
+            return (place.stage not in membership.STAYING, place.pod.revision != wanted, place.pod.ordinal)
+
+        able = [place for place in self.places if place.pod.containers_ready and place.pod.ip]
+        return [place.pod for place in sorted(able, key=rank) if pod is None or place.pod.uid != pod.uid]
+
+
+def fill_in(text: str, pod: PodView | None) -> str:
+    """Replace the three templates by what they stand for."""
+    if pod is None:
+        return text
+    values = {"name": pod.name, "ip": pod.ip, "ordinal": str(pod.ordinal)}
+    return _TEMPLATE.sub(lambda match: values[match.group(1)], text)
+
+
+def request_of(
+    around: Surroundings,
+    call: Call,
+    pod: PodView | None,
+    document: Mapping[str, Any],
+    to: Sequence[PodView] | None = None,
+) -> Request:
+    """The call with its addresses; `to` overrides whom its target would select."""
+    http = call.http
+    resolved = Http(
+        port=http.port,
+        path=fill_in(http.path, pod),
+        method=http.method,
+        headers={name: fill_in(value, pod) for name, value in http.headers.items()},
+        body=None,
+    )
+    body = None if http.body is None else fill_in(http.body, pod)
+    if body is None and http.method in ("POST", "PUT", "PATCH"):
+        body = json.dumps(document, separators=(",", ":"))
+    return Request(
+        http=resolved,
+        to=_addresses_of(around, call, pod, to),
+        port_label=str(http.port),
+        timeout_seconds=call.timeout_seconds,
+        body=body,
+    )
+
+
+def _addresses_of(
+    around: Surroundings, call: Call, pod: PodView | None, to: Sequence[PodView] | None
+) -> tuple[Address, ...]:
+    port = call.http.port
+    if call.target is Target.SERVICE:
+        service = around.snapshot.services.get(call.service.name if call.service else "")
+        if service is None:
+            return ()
+        number = port if isinstance(port, int) else service.ports.get(port, 0)
+        return (Address(f"service {service.name}", service.host, number),)
+    if to is None:
+        if call.target is Target.POD and pod is not None:
+            to = [pod]
+        else:
+            peers = around.peers(pod)
+            to = peers[:1] if call.target is Target.ANY_PEER else peers
+    return tuple(Address(peer.name, peer.ip, port if isinstance(port, int) else peer.ports.get(port, 0)) for peer in to)
+
+
+def document_of(
+    around: Surroundings, title: str, identity: str, deadline: float, pod: PodView | None
+) -> dict[str, Any]:
+    """The JSON document that a hook receives."""
+    rollout, target = around.snapshot.rollout, around.snapshot.target
+    document: dict[str, Any] = {
+        "apiVersion": names.HOOKS_API_VERSION,
+        "hook": title,
+        "id": identity,
+        "deadline": datetime.fromtimestamp(deadline, UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "rollout": {
+            "namespace": rollout.namespace,
+            "name": rollout.name,
+            "revision": target.update_revision if target else "",
+        },
+        "members": membership.document_of(
+            around.snapshot, around.roster, around.snapshot.ledger.declaration.generation
+        ),
+    }
+    if pod is not None:
+        document["pod"] = pod_document_of(pod)
+    return document
+
+
+def pod_document_of(pod: PodView) -> dict[str, Any]:
+    """The pod as hooks and expressions see it."""
+    return {
+        "name": pod.name,
+        "uid": pod.uid,
+        "ip": pod.ip,
+        "ordinal": pod.ordinal,
+        "node": pod.node,
+        "revision": pod.revision,
+    }
+
+
+def hook_id_of(snapshot: Snapshot, place: Place, title: str) -> str:
+    """Identity of a pod's hook: its UID, what it leaves for or came back at, and its containers.
+
+    A container that restarted has forgotten what it was told: it is another question.
+    """
+    purpose = place.pod.facts.wanted if place.pod.facts and place.pod.facts.wanted else place.pod.revision
+    return f"{place.pod.uid}/{purpose}/{title}/{_digest(sorted(identity_of(snapshot, place.pod).values()))}"
+
+
+def _digest(parts: Sequence[str]) -> str:
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:8]
+
+
+def ask_of_hook(around: Surroundings, place: Place, title: str, hook: Hook, since: float) -> Ask:
+    """The question that a pod's hook is, begun at `since`."""
+    identity = hook_id_of(around.snapshot, place, title)
+    document = document_of(around, title, identity.rpartition("/")[0], since + hook.deadline_seconds, place.pod)
+    done = hook.done
+    return Ask(
+        id=identity,
+        title=title,
+        request=request_of(around, hook.apply, place.pod, document),
+        expect=hook.expect,
+        progress=hook.progress,
+        settle_seconds=hook.settle_seconds,
+        done=done,
+        done_request=request_of(around, done.call, place.pod, document) if done else None,
+        stable_for_seconds=done.stable_for_seconds if done else 0,
+        variables={"pod": pod_document_of(place.pod), "members": document["members"]},
+    )
+
+
+def open_hook_of(around: Surroundings, place: Place, title: str, hook: Hook, now: float) -> OpenHook:
+    """What the ledger remembers of a hook before it is begun: on whom, and the resolved call that undoes it."""
+    identity = hook_id_of(around.snapshot, place, title)
+    document = document_of(around, f"undo-{title}", identity.rpartition("/")[0], now + hook.deadline_seconds, place.pod)
+    undo = request_of(around, hook.undo, place.pod, document) if hook.undo else None
+    return OpenHook(
+        id=identity,
+        hook=title,
+        pod=place.pod.name,
+        uid=place.pod.uid,
+        since=now,
+        undo=REQUEST.dump_python(undo, mode="json") if undo else None,
+    )
+
+
+def ask_of_undo(entry: OpenHook) -> Ask | None:
+    """The question that takes a begun hook back; None where the hook has no undo."""
+    if entry.undo is None:
+        return None
+    return Ask(id=f"undo/{entry.id}", title=f"undo of {entry.hook}", request=REQUEST.validate_python(entry.undo))
+
+
+def undo_reaches_others(entry: OpenHook) -> bool:
+    """Whether somebody else than the pod itself was told, who outlives it."""
+    ask = ask_of_undo(entry)
+    return ask is not None and any(address.name != entry.pod for address in ask.request.to)
+
+
+def membership_id_of(declaration: Declaration) -> str:
+    """Identity of a declaration as told to one coordinator."""
+    return f"membership/{declaration.generation}/{declaration.coordinator}"
+
+
+def ask_of_membership(around: Surroundings, rules: Membership, declaration: Declaration) -> Ask:
+    """The question that a declared membership is."""
+    identity = membership_id_of(declaration)
+    document = document_of(around, "membership", identity, declaration.at + rules.deadline_seconds, None)
+    document["members"] = membership.document_of(around.snapshot, around.roster, declaration.generation)
+    members = list(around.roster.members)
+    if rules.apply.target is Target.ANY_PEER:
+        members = [pod for pod in members if pod.uid == declaration.coordinator]
+    return Ask(
+        id=identity,
+        title="membership",
+        request=request_of(around, rules.apply, None, document, to=members),
+        expect=rules.expect,
+        progress=rules.progress,
+        variables={"pod": {}, "members": document["members"]},
+    )
+
+
+def ask_of_check(around: Surroundings, check: Check) -> Ask:
+    """The question that a check is, asked anew whenever the pods that serve change.
+
+    A check is about the application: `Pod` means every serving pod, like `Peers`.
+    """
+    serving = [place.pod for place in around.places if place.stage in (Stage.SERVING, Stage.SOAKING, Stage.UPDATED)]
+    identity = f"check/{check.name}/{_digest(sorted(pod.uid for pod in serving))}"
+    document = document_of(around, f"check-{check.name}", identity, 0.0, None)
+    to = None if check.call.target is Target.ANY_PEER else serving
+    return Ask(
+        id=identity,
+        title=f"check {check.name}",
+        request=request_of(around, check.call, None, document, to=to),
+        expect=check.expect,
+        fail_when=check.fail_when,
+        stable_for_seconds=check.stable_for_seconds,
+        repeats=True,
+        variables={"pod": {}, "members": document["members"]},
+    )

@@ -1,0 +1,211 @@
+"""One moment of one rollout: everything a decision may rest on, frozen.
+
+`kube/observe.py` is the only producer. Nothing here was computed from our own earlier status; what is not known
+is `None` or absent, and is judged as unhealthy. Times are seconds since the epoch (UTC). A pod is identified by
+its UID, never by its name: a StatefulSet re-creates pods under the same name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from statefulrollout.api import names
+from statefulrollout.api.v1alpha1 import Spec
+from statefulrollout.core.asks import Report
+from statefulrollout.core.ledger import Ledger
+
+
+class FenceKind(StrEnum):
+    """What decides at which revision a deleted pod comes back."""
+
+    HOLD = "Hold"
+    FORWARD = "Forward"
+    ACCEPT = "Accept"
+    FOREIGN = "Foreign"
+
+
+@dataclass(frozen=True)
+class ContainerView:
+    """A container as the kubelet last reported it; `id` is empty until it has started once."""
+
+    name: str
+    id: str = ""
+    running: bool = False
+    ready: bool = False
+    restarts: int = 0
+    waiting_reason: str = ""
+    waiting_message: str = ""
+    exit_code: int | None = None
+
+
+@dataclass(frozen=True)
+class PodCondition:
+    """One of the conditions in the pod's status, with the time it last changed its status."""
+
+    status: bool
+    since: float
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """The annotation that says what the pod's conditions were true for.
+
+    `wanted` is the revision the pod leaves for (empty while it serves); `containers` maps the name of each
+    container that hooks address to the ID it had. `stuck` says that the pod was chosen because it could not become
+    healthy: it serves nobody, so nothing is asked of it.
+    """
+
+    wanted: str = ""
+    containers: Mapping[str, str] = field(default_factory=dict)
+    stuck: bool = False
+
+
+@dataclass(frozen=True)
+class PodView:
+    """A pod of the StatefulSet."""
+
+    name: str
+    uid: str
+    ordinal: int
+    revision: str
+    created: float
+    ip: str = ""
+    node: str = ""
+    phase: str = "Pending"
+    deleting_since: float | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    fenced: bool = False
+    gated: bool = False
+    conditions: Mapping[str, PodCondition] = field(default_factory=dict)
+    facts: Facts | None = None
+    containers: tuple[ContainerView, ...] = ()
+    ports: Mapping[str, int] = field(default_factory=dict)
+    unschedulable: str = ""
+    volumes_owned_by_pod: tuple[str, ...] = ()
+
+    def is_true(self, condition: str) -> bool:
+        """Whether the pod has this condition, and it is True."""
+        found = self.conditions.get(condition)
+        return found is not None and found.status
+
+    def since(self, condition: str) -> float | None:
+        """When the condition last changed its status, or None where the pod does not have it."""
+        found = self.conditions.get(condition)
+        return None if found is None else found.since
+
+    @property
+    def ready(self) -> bool:
+        """Ready as Services see it: containers ready and every readiness gate True."""
+        return self.is_true("Ready")
+
+    @property
+    def containers_ready(self) -> bool:
+        """Containers ready, whatever the gates say."""
+        return self.is_true("ContainersReady")
+
+    @property
+    def serving(self) -> bool:
+        """Whether our gate is open."""
+        return self.is_true(names.SERVING)
+
+    @property
+    def released(self) -> bool:
+        """Whether the lid lets the StatefulSet controller delete the pod."""
+        return self.is_true(names.RELEASED)
+
+    @property
+    def terminating(self) -> bool:
+        """Whether somebody has deleted the pod and its grace period runs."""
+        return self.deleting_since is not None
+
+    @property
+    def finished(self) -> bool:
+        """Whether its containers have ended for good (Failed or Succeeded)."""
+        return self.phase in ("Failed", "Succeeded")
+
+
+@dataclass(frozen=True)
+class StatefulSetView:
+    """The workload: what the user declared and what its controller reports."""
+
+    name: str
+    uid: str
+    generation: int
+    observed_generation: int
+    replicas: int
+    start_ordinal: int
+    current_revision: str
+    update_revision: str
+    ordered: bool
+    update_strategy: Mapping[str, object]
+    ports: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Names of the declared ports, and of the containers that declare each."""
+    numbered_ports: Mapping[int, frozenset[str]] = field(default_factory=dict)
+    controller: str = ""
+    """`Kind/name` of the object that controls the StatefulSet, where there is one."""
+    strategy_writers: tuple[str, ...] = ()
+    """Field managers other than ours that own part of `updateStrategy`."""
+
+    @property
+    def ordinals(self) -> range:
+        """The ordinals that shall exist."""
+        return range(self.start_ordinal, self.start_ordinal + self.replicas)
+
+    @property
+    def observed(self) -> bool:
+        """Whether the controller has seen the latest spec; until then its revisions may be the old ones."""
+        return self.observed_generation >= self.generation
+
+
+@dataclass(frozen=True)
+class BudgetView:
+    """A PodDisruptionBudget that selects pods of the set."""
+
+    name: str
+    disruptions_allowed: int
+    pods: frozenset[str]
+    """UIDs of the pods of this set that it selects."""
+    observed: bool = True
+
+
+@dataclass(frozen=True)
+class ServiceView:
+    """A Service named by a call."""
+
+    name: str
+    host: str
+    ports: Mapping[str, int]
+    selects_pods: bool
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """The StatefulRollout itself."""
+
+    namespace: str
+    name: str
+    uid: str
+    generation: int
+    spec: Spec
+    created: float = 0.0
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Everything known about one rollout at one moment.
+
+    `reports` are the latest answers of the application by ask id. `isolated` says of a pod, by UID, since
+    when we have seen no EndpointSlice that shows it serving; a pod that some slice still shows is absent.
+    """
+
+    rollout: Rollout
+    target: StatefulSetView | None
+    pods: tuple[PodView, ...] = ()
+    ledger: Ledger = field(default_factory=Ledger)
+    reports: Mapping[str, Report] = field(default_factory=dict)
+    isolated: Mapping[str, float] = field(default_factory=dict)
+    budgets: tuple[BudgetView, ...] = ()
+    services: Mapping[str, ServiceView] = field(default_factory=dict)

@@ -1,0 +1,267 @@
+"""Where each pod stands in its life, derived from the pod on every pass.
+
+    Serving -> Isolating -> Draining -> Migrating -> Released -> (a new pod) Starting -> Restoring -> Soaking -> Updated
+
+Beside that path: *Returning*, a pod that was leaving for a revision nobody wants any more and goes back to
+service, and *Terminating*, a pod that somebody else deleted.
+
+No stage is stored. What we wrote on the pod (its conditions and the facts annotation) says how far it came, and the
+annotation says for which wanted revision and which containers that was true: a container that restarted since, or
+another wanted revision, and the fact does not hold. So the operator may die between any two calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from statefulrollout.api import names
+from statefulrollout.api.v1alpha1 import Call, Spec, Target, UnhealthyOutdated
+from statefulrollout.core.snapshot import ContainerView, Facts, PodView, Snapshot, StatefulSetView
+
+
+class Stage(StrEnum):
+    """A pod's stage, in the order of its life."""
+
+    SERVING = "Serving"
+    ISOLATING = "Isolating"
+    DRAINING = "Draining"
+    MIGRATING = "Migrating"
+    RELEASED = "Released"
+    TERMINATING = "Terminating"
+    RETURNING = "Returning"
+    STARTING = "Starting"
+    RESTORING = "Restoring"
+    SOAKING = "Soaking"
+    UPDATED = "Updated"
+
+
+LEAVING = frozenset({Stage.ISOLATING, Stage.DRAINING, Stage.MIGRATING})
+"""Chosen, not yet released: these may still go back."""
+IN_MOTION = LEAVING | {Stage.RELEASED, Stage.RETURNING}
+
+SCALE_DOWN = "scale-down"
+"""What a condemned pod leaves for, in place of a revision."""
+
+UNRECOVERABLE = frozenset(
+    {
+        "CrashLoopBackOff",
+        "ImagePullBackOff",
+        "ErrImagePull",
+        "ErrImageNeverPull",
+        "InvalidImageName",
+        "CreateContainerConfigError",
+        "CreateContainerError",
+        "RunContainerError",
+    }
+)
+"""Waiting reasons that the kubelet does not get out of without a change of the pod or its surroundings."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A pod with everything about it that decisions need.
+
+    `leaves_for` is the revision it shall make room for, `scale-down` where its ordinal is not wanted, or None where
+    it may stay. `stuck` says why it cannot become healthy by itself, empty where it can.
+    """
+
+    pod: PodView
+    stage: Stage
+    leaves_for: str | None
+    stuck: str
+
+    @property
+    def condemned(self) -> bool:
+        """Whether a scale-down takes it."""
+        return self.leaves_for == SCALE_DOWN
+
+    @property
+    def available(self) -> bool:
+        """Whether it carries load now. A soaking pod is not trusted yet."""
+        return self.stage in (Stage.SERVING, Stage.UPDATED) and self.pod.ready
+
+
+def places_of(snapshot: Snapshot, now: float) -> tuple[Place, ...]:
+    """Every pod with its stage, by ordinal."""
+    target = snapshot.target
+    if target is None:
+        return ()
+    return tuple(
+        _place(snapshot, target, pod, now) for pod in sorted(snapshot.pods, key=lambda pod: (pod.ordinal, pod.created))
+    )
+
+
+def _place(snapshot: Snapshot, target: StatefulSetView, pod: PodView, now: float) -> Place:
+    leaves_for = leaves_for_of(target, pod)
+    return Place(
+        pod, _stage_of(snapshot, target, pod, leaves_for, now), leaves_for, stuck_reason_of(snapshot, pod, now)
+    )
+
+
+def leaves_for_of(target: StatefulSetView, pod: PodView) -> str | None:
+    """What the pod shall make room for, or None where it may stay."""
+    if pod.ordinal not in target.ordinals:
+        return SCALE_DOWN
+    return None if pod.revision == target.update_revision else target.update_revision
+
+
+def has_failed(snapshot: Snapshot, revision: str) -> bool:
+    """Whether the ledger remembers the revision as failed."""
+    return any(failed.revision == revision for failed in snapshot.ledger.failed)
+
+
+def _stage_of(snapshot: Snapshot, target: StatefulSetView, pod: PodView, leaves_for: str | None, now: float) -> Stage:
+    if pod.released:
+        return Stage.RELEASED
+    if pod.terminating:
+        return Stage.TERMINATING
+    if pod.facts is not None and pod.facts.wanted:
+        if pod.facts.wanted != leaves_for or goes_back(snapshot, target, pod):
+            return Stage.RETURNING
+        return _leaving_stage_of(snapshot, pod, pod.facts, now)
+    if holds_for_its_containers(snapshot, pod) and are_running(snapshot, pod):
+        if leaves_for is not None:
+            return Stage.SERVING
+        return Stage.UPDATED if is_soaked(snapshot, pod, now) else Stage.SOAKING
+    return Stage.RESTORING if pod.containers_ready else Stage.STARTING
+
+
+def _leaving_stage_of(snapshot: Snapshot, pod: PodView, facts: Facts, now: float) -> Stage:
+    if pod.is_true(names.DRAINED) and (facts.stuck or facts_match_containers(snapshot, pod)):
+        return Stage.MIGRATING
+    drain = snapshot.rollout.spec.drain
+    if pod.gated and not facts.stuck:
+        isolated = snapshot.isolated.get(pod.uid)
+        propagation = drain.propagation_seconds if drain else 0
+        if isolated is None or now < isolated + propagation:
+            return Stage.ISOLATING
+    return Stage.DRAINING
+
+
+def goes_back(snapshot: Snapshot, target: StatefulSetView, pod: PodView) -> bool:
+    """Whether a pod that was leaving shall serve again although its revision is still wanted.
+
+    So it is where that revision has failed meanwhile; and under OrderedReady where another ordinal is missing: the
+    controller creates nothing while an earlier pod is not ready, and our closed gate would keep it missing.
+    """
+    if pod.ordinal not in target.ordinals or (pod.facts is not None and pod.facts.stuck):
+        return False
+    if has_failed(snapshot, target.update_revision):
+        return True
+    present = {other.ordinal for other in snapshot.pods if not other.terminating}
+    return target.ordered and any(ordinal not in present for ordinal in target.ordinals)
+
+
+def holds_for_its_containers(snapshot: Snapshot, pod: PodView) -> bool:
+    """Whether the pod serves, and what was true when it began to serve is true of its containers now.
+
+    A pod that is older than the StatefulRollout and has no gate serves already: it is taken over as it is.
+    """
+    if pod.facts is None and not pod.gated and pod.created <= snapshot.rollout.created:
+        return True
+    return pod.serving and facts_match_containers(snapshot, pod)
+
+
+def are_running(snapshot: Snapshot, pod: PodView) -> bool:
+    """Whether the containers that hooks address run; where none is addressed, whether all are ready.
+
+    A pod that runs but fails its readiness probe for a moment is no traffic's target, yet it has lost nothing: it
+    stays what it was.
+    """
+    addressed = addressed_containers(snapshot.rollout.spec, snapshot.target)
+    if not addressed:
+        return pod.containers_ready
+    running = {container.name for container in pod.containers if container.running}
+    return not pod.finished and addressed <= running
+
+
+def facts_match_containers(snapshot: Snapshot, pod: PodView) -> bool:
+    """Whether the containers that hooks address are the very ones the facts were written for."""
+    return pod.facts is not None and dict(pod.facts.containers) == dict(identity_of(snapshot, pod))
+
+
+def is_soaked(snapshot: Snapshot, pod: PodView, now: float) -> bool:
+    """Whether the pod has served healthily for the soak time."""
+    if not pod.ready:
+        return False
+    began = max(pod.since(names.SERVING) or 0.0, pod.since("Ready") or 0.0)
+    return now >= began + snapshot.rollout.spec.strategy.soak_seconds
+
+
+def identity_of(snapshot: Snapshot, pod: PodView) -> Mapping[str, str]:
+    """The container IDs that facts about this pod are bound to: of the containers that hooks address.
+
+    A restart of a log sidecar means nothing; a restart of the database does. Without hooks nothing is bound.
+    """
+    addressed = addressed_containers(snapshot.rollout.spec, snapshot.target)
+    return {container.name: container.id for container in pod.containers if container.name in addressed}
+
+
+def addressed_containers(spec: Spec, target: StatefulSetView | None) -> frozenset[str]:
+    """Names of the containers that declare a port which a hook calls."""
+    if target is None:
+        return frozenset()
+    found: set[str] = set()
+    for call in calls_to_pods(spec):
+        port = call.http.port
+        found |= target.ports.get(port, frozenset()) if isinstance(port, str) else _by_number(target, port)
+    return frozenset(found)
+
+
+def _by_number(target: StatefulSetView, port: int) -> frozenset[str]:
+    every = frozenset[str]().union(*target.ports.values(), *target.numbered_ports.values())
+    return target.numbered_ports.get(port, every)
+
+
+def calls_to_pods(spec: Spec) -> list[Call]:
+    """The calls that carry facts: those of drain, migrate, membership and restore that go to pods."""
+    hooks = [hook for hook in (spec.drain, spec.migrate, spec.membership, spec.restore) if hook is not None]
+    return [hook.apply for hook in hooks if hook.apply.target is not Target.SERVICE]
+
+
+def stuck_reason_of(snapshot: Snapshot, pod: PodView, now: float) -> str:
+    """Why the pod cannot become healthy by itself, or may not be waited for; empty where it is or can.
+
+    A pod that is merely slow (replaying a log, say) is not stuck before the progress deadline, unless the user said
+    `unhealthyOutdated: Replace`.
+    """
+    if reason := broken_reason_of(snapshot, pod, now):
+        return reason
+    if pod.terminating or pod.ready:
+        return ""
+    if has_failed(snapshot, pod.revision):
+        return f"revision {pod.revision} has failed"
+    replace = snapshot.rollout.spec.strategy.unhealthy_outdated is UnhealthyOutdated.REPLACE
+    return "not ready (unhealthyOutdated: Replace)" if replace and not pod.containers_ready else ""
+
+
+def broken_reason_of(snapshot: Snapshot, pod: PodView, now: float) -> str:
+    """What the kubelet shows to be wrong with the pod; empty where nothing is."""
+    if pod.terminating or pod.ready:
+        return ""
+    if pod.finished:
+        return f"phase {pod.phase}"
+    for container in pod.containers:
+        if reason := _unrecoverable(container):
+            return reason
+    deadline = snapshot.rollout.spec.strategy.progress_deadline_seconds
+    since = max(pod.created, pod.since("ContainersReady") or 0.0)
+    if not pod.containers_ready and now >= since + deadline:
+        return pod.unschedulable or f"containers not ready for {int(now - since)} s (progressDeadlineSeconds)"
+    return ""
+
+
+def _unrecoverable(container: ContainerView) -> str:
+    if container.waiting_reason not in UNRECOVERABLE:
+        return ""
+    if container.waiting_reason == "CrashLoopBackOff" and container.exit_code is not None:
+        return f"container {container.name} CrashLoopBackOff (exit code {container.exit_code})"
+    return f"container {container.name} {container.waiting_reason}"
+
+
+def can_be_asked(pod: PodView) -> bool:
+    """Whether calls to the pod itself make sense: a dead pod cannot be asked, and has nothing left to hand over."""
+    chosen_as_stuck = pod.facts is not None and pod.facts.stuck
+    return not chosen_as_stuck and bool(pod.ip) and not pod.finished

@@ -1,0 +1,221 @@
+"""The status of a StatefulRollout: computed last, from the same facts as the plan, never read back.
+
+The conditions follow kstatus: `Reconciling` and `Stalled` are never both True, so Flux, Helm and `kubectl wait` tell
+"busy" from "needs a human". Each message is a sentence for somebody who has just been woken up: what is awaited,
+what was seen, what to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from statefulrollout.api import names
+from statefulrollout.api.status import MAX_PODS
+from statefulrollout.api.v1alpha1 import Condition, PodStatus, Status, WaitingFor
+from statefulrollout.core.ledger import FailedRevision
+from statefulrollout.core.plan import Plan
+from statefulrollout.core.snapshot import FenceKind, Snapshot, StatefulSetView
+from statefulrollout.core.stages import IN_MOTION, Place, Stage
+from statefulrollout.core.steps import Waiting
+
+_MESSAGE_LIMIT = 1024
+_COMING_BACK = frozenset({Stage.STARTING, Stage.RESTORING, Stage.SOAKING, Stage.TERMINATING})
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The situation as a whole: the phase, and reason and message for the conditions."""
+
+    phase: str
+    reason: str
+    message: str
+    ready: bool = False
+    stalled: bool = False
+    degraded: bool = False
+
+    @property
+    def reconciling(self) -> bool:
+        """Whether the operator is still at it."""
+        return not self.ready and not self.stalled
+
+
+def build_status(snapshot: Snapshot, plan: Plan, previous: Mapping[str, Any], now: float) -> Status:
+    """The status to write.
+
+    Args:
+        snapshot: what was seen.
+        plan: what was decided on it.
+        previous: the status written last, for nothing but the times of its conditions.
+        now: seconds since the epoch.
+    """
+    target = snapshot.target
+    verdict = _verdict_of(snapshot, plan)
+    replicas = target.replicas if target else 0
+    updated = sum(1 for place in plan.places if place.leaves_for is None and place.stage is Stage.UPDATED)
+    ready = sum(1 for place in plan.places if place.pod.ready and not place.condemned)
+    return Status(
+        observed_generation=snapshot.rollout.generation,
+        phase=verdict.phase,
+        message=verdict.message,
+        accepted_revision=target.current_revision if target else None,
+        wanted_revision=target.update_revision if target else None,
+        replicas=replicas,
+        updated=updated,
+        ready=ready,
+        in_motion=sum(1 for place in plan.places if place.stage in IN_MOTION),
+        ungated=sum(1 for place in plan.places if not place.pod.gated),
+        fence=plan.fence.value if plan.fence else None,
+        updated_of=f"{updated}/{replicas}",
+        ready_of=f"{ready}/{replicas}",
+        conditions=_conditions_of(snapshot, verdict, previous, now),
+        pods=_pods_of(plan),
+    )
+
+
+def refusal(generation: int, problems: str, previous: Mapping[str, Any], now: float) -> Status:
+    """The status of an object whose spec this version of the operator cannot even read."""
+    verdict = Verdict("Failed", "InvalidSpec", problems, stalled=True, degraded=True)
+    conditions = _build_conditions(verdict, paused=False, generation=generation, previous=previous, now=now)
+    return Status(observed_generation=generation, phase=verdict.phase, message=verdict.message, conditions=conditions)
+
+
+def _verdict_of(snapshot: Snapshot, plan: Plan) -> Verdict:
+    target = snapshot.target
+    if plan.problems or target is None:
+        message = "; ".join(str(problem) for problem in plan.problems)
+        return Verdict("Failed", "InvalidSpec", _cut(message), stalled=True, degraded=True)
+    counts = f"{sum(1 for place in plan.places if place.stage is Stage.UPDATED)} of {target.replicas} pods updated"
+    if failed := _failure_of(plan, target):
+        message = (
+            f"revision {failed.revision} failed ({failed.reason}): {failed.message}. {counts}; no further pod goes. "
+            "Apply a fixed template (or the old one), or mend what it lacks: it goes on when its pods are healthy"
+        )
+        return Verdict("Failed", failed.reason, _cut(message), stalled=True, degraded=True)
+    if plan.troubles:
+        message = f"{plan.troubles[0]}. {counts}; no further pod goes until it answers"
+        return Verdict("Failed", "HookFailed", _cut(message), stalled=True, degraded=True)
+    return _progress_of(snapshot, plan, target, counts)
+
+
+def _progress_of(snapshot: Snapshot, plan: Plan, target: StatefulSetView, counts: str) -> Verdict:
+    moving = [place for place in plan.places if place.stage in IN_MOTION | _COMING_BACK]
+    outdated = [place for place in plan.places if place.leaves_for is not None]
+    rolling = bool(outdated) or target.current_revision != target.update_revision
+    missing = target.replicas - sum(1 for place in plan.places if place.pod.ordinal in target.ordinals)
+    if not rolling and not moving and not missing and all(place.pod.ready for place in plan.places):
+        if not target.observed or plan.fence is not FenceKind.HOLD:
+            return Verdict("RollingOut", "Accepting", f"{counts}; the new revision is being accepted")
+        message = f"{counts}; revision {target.update_revision} is in place"
+        return Verdict("Healthy", "RolloutComplete", message, ready=True)
+    detail = _first_wait(plan, moving) or _first_wait(plan, outdated)
+    if not rolling:
+        message = f"{target.replicas - missing} of {target.replicas} pods exist{detail}"
+        return Verdict("Degraded", "Recovering", _cut(message), degraded=True)
+    if snapshot.rollout.spec.paused and not any(place.stage in IN_MOTION for place in plan.places):
+        message = f"paused by spec.paused; {counts}{detail}. Set spec.paused to false to go on"
+        return Verdict("Paused", "Paused", _cut(message))
+    if moving or missing or not outdated:
+        return Verdict("RollingOut", "RollingOut", _cut(f"{counts}{detail}"))
+    return Verdict("Waiting", "WaitingForGuard", _cut(f"{counts}{detail}"))
+
+
+def _first_wait(plan: Plan, places: list[Place]) -> str:
+    order = sorted(places, key=lambda place: place.stage not in IN_MOTION)
+    for place in order:
+        if waiting := plan.waiting.get(place.pod.uid):
+            return f"; {place.pod.name} is {place.stage.value} and waits for {waiting.name}: {waiting.observed}"
+    return f"; {order[0].pod.name} is {order[0].stage.value}" if order else ""
+
+
+def _failure_of(plan: Plan, target: StatefulSetView) -> FailedRevision | None:
+    return next((failed for failed in plan.ledger.failed if failed.revision == target.update_revision), None)
+
+
+def _conditions_of(snapshot: Snapshot, verdict: Verdict, previous: Mapping[str, Any], now: float) -> list[Condition]:
+    rollout = snapshot.rollout
+    return _build_conditions(
+        verdict, paused=rollout.spec.paused, generation=rollout.generation, previous=previous, now=now
+    )
+
+
+def _build_conditions(
+    verdict: Verdict, *, paused: bool, generation: int, previous: Mapping[str, Any], now: float
+) -> list[Condition]:
+    earlier = {condition.get("type"): condition for condition in previous.get("conditions") or []}
+
+    def condition(kind: str, holds: bool, reason: str, message: str) -> Condition:
+        status: Literal["True", "False"] = "True" if holds else "False"
+        before = earlier.get(kind, {})
+        kept = before.get("lastTransitionTime") if before.get("status") == status else None
+        return Condition(
+            type=kind,
+            status=status,
+            reason=reason,
+            message=message,
+            observed_generation=generation,
+            last_transition_time=kept or timestamp(now),
+        )
+
+    def detail(holds: bool, otherwise: str) -> tuple[str, str]:
+        return (verdict.reason, verdict.message) if holds else (otherwise, "")
+
+    return [
+        condition(names.READY, verdict.ready, verdict.reason, verdict.message),
+        condition(names.RECONCILING, verdict.reconciling, *detail(verdict.reconciling, "Settled")),
+        condition(names.STALLED, verdict.stalled, *detail(verdict.stalled, "NotStalled")),
+        condition(
+            names.PAUSED,
+            paused,
+            "PausedByUser" if paused else "NotPaused",
+            "spec.paused is true: no pod is chosen for a new revision" if paused else "",
+        ),
+        condition(names.DEGRADED, verdict.degraded, *detail(verdict.degraded, "NotDegraded")),
+    ]
+
+
+def _pods_of(plan: Plan) -> list[PodStatus]:
+    """At most 100 pods, those in motion first."""
+
+    def rank(place: Place) -> tuple[bool, bool, int]:
+        return (place.stage not in IN_MOTION, place.stage not in _COMING_BACK, place.pod.ordinal)
+
+    listed: list[PodStatus] = []
+    for place in sorted(plan.places, key=rank)[:MAX_PODS]:
+        waiting = plan.waiting.get(place.pod.uid)
+        listed.append(
+            PodStatus(
+                name=place.pod.name,
+                stage=place.stage.value,
+                revision=place.pod.revision or None,
+                since=_since(place),
+                waiting_for=_waiting_for(waiting) if waiting else None,
+            )
+        )
+    return listed
+
+
+def _waiting_for(waiting: Waiting) -> WaitingFor:
+    return WaitingFor(
+        name=waiting.name,
+        observed=waiting.observed[:256],
+        since=None if waiting.since is None else timestamp(waiting.since),
+    )
+
+
+def _since(place: Place) -> str | None:
+    """When the pod last changed in a way that its stage rests on."""
+    times = [place.pod.created, *(place.pod.since(kind) or 0.0 for kind in (*names.POD_CONDITIONS, "Ready"))]
+    latest = max(times)
+    return timestamp(latest) if latest else None
+
+
+def _cut(message: str) -> str:
+    return message if len(message) <= _MESSAGE_LIMIT else f"{message[: _MESSAGE_LIMIT - 1]}…"
+
+
+def timestamp(seconds: float) -> str:
+    """Seconds since the epoch as RFC 3339 in UTC."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -1,0 +1,187 @@
+"""What is wrong with a spec that the API server let through, each with the field and the remedy.
+
+Two questions: is the spec well formed for *this* version of the operator (`parse_spec`), and does it fit the
+StatefulSet, the Services and the CEL of the calls (`problems_of`)? Whatever is found here ends in Stalled=True with
+reason InvalidSpec, and nothing is touched. What is merely not possible at the moment is no problem of the spec: that
+a batch would cover every pod is the guard `outage_was_allowed`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from statefulrollout.api.schema import spec_schema
+from statefulrollout.api.v1alpha1 import Call, Hook, Spec, Target
+from statefulrollout.core.expressions import ANSWER_VARIABLES, PEERS_VARIABLES, Wants, problem_of
+from statefulrollout.core.rules import broken_rules_of
+from statefulrollout.core.snapshot import ServiceView, StatefulSetView
+
+_REMEDIES = {
+    "missing": "is required: add it",
+    "extra_forbidden": "is not a field that this version of the operator knows: remove it, or upgrade the operator",
+}
+_WITHOUT_POD = ("membership", "checks")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing wrong with the spec: the field as users write it, and what is wrong and what to do about it."""
+
+    field: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.message}"
+
+
+def parse_spec(raw: Mapping[str, Any]) -> Spec | tuple[Problem, ...]:
+    """The spec of a live object as a model, or every reason why it is none (at least one)."""
+    try:
+        spec = Spec.model_validate(raw)
+    except ValidationError as error:
+        found = {_field_of(raw, detail["loc"]): _message_of(detail) for detail in reversed(error.errors())}
+        return tuple(Problem(field, message) for field, message in reversed(found.items()))
+    written = spec.model_dump(mode="json", by_alias=True, exclude_none=True)
+    problems = tuple(Problem(*found) for found in broken_rules_of(spec_schema(), written, "spec"))
+    return problems or spec
+
+
+def _field_of(raw: Any, location: Sequence[int | str]) -> str:
+    """The wire path of an error; pydantic adds the union's branch that was tried, which is no field."""
+    field = "spec"
+    for part in location:
+        if isinstance(raw, Mapping):
+            field, raw = f"{field}.{part}", raw.get(part)
+        elif isinstance(raw, list) and isinstance(part, int):
+            field, raw = f"{field}[{part}]", raw[part]
+        else:
+            break
+    return field
+
+
+def _message_of(detail: ErrorDetails) -> str:
+    if remedy := _REMEDIES.get(detail["type"]):
+        return remedy
+    return f"{detail['msg'][0].lower()}{detail['msg'][1:]}, but it is {json.dumps(detail['input'])[:80]}: correct it"
+
+
+def problems_of(spec: Spec, target: StatefulSetView | None, services: Mapping[str, ServiceView]) -> tuple[Problem, ...]:
+    """Everything in the spec that does not fit its surroundings; empty where all is well.
+
+    Args:
+        spec: as `parse_spec` returned it.
+        target: the StatefulSet that `targetRef` names, or None where there is none.
+        services: by name, the Services that calls name and that exist.
+    """
+    return (
+        *_problems_of_target(spec, target),
+        *_problems_of_calls(_calls_of(spec), target, services),
+        *_problems_of_expressions(_expressions_of(spec)),
+    )
+
+
+def _problems_of_target(spec: Spec, target: StatefulSetView | None) -> Iterator[Problem]:
+    field, name = "spec.targetRef.name", spec.target_ref.name
+    if target is None:
+        yield Problem(field, f"there is no StatefulSet {name} in this namespace: create it, or correct the name")
+    elif target.controller:
+        yield Problem(
+            field,
+            f"StatefulSet {name} is driven by {target.controller}, and two drivers would undo each other's work: "
+            "let its operator roll it, and delete this StatefulRollout",
+        )
+
+
+def _problems_of_calls(
+    calls: Iterable[tuple[str, Call]], target: StatefulSetView | None, services: Mapping[str, ServiceView]
+) -> Iterator[Problem]:
+    for path, call in calls:
+        if call.target is Target.SERVICE and call.service is not None:
+            yield from _problems_of_service(path, call, call.service.name, services)
+        elif target is not None and isinstance(call.http.port, str) and call.http.port not in target.ports:
+            known = _listed(target.ports)
+            yield Problem(
+                f"{path}.http.port",
+                f"no container of StatefulSet {target.name} declares a port named {call.http.port} (it has {known}): "
+                "name one of them, add it to the pod template, or write the port's number",
+            )
+
+
+def _problems_of_service(path: str, call: Call, name: str, services: Mapping[str, ServiceView]) -> Iterator[Problem]:
+    service, port = services.get(name), call.http.port
+    if service is None:
+        yield Problem(
+            f"{path}.service.name", f"there is no Service {name} in this namespace: create it, or correct the name"
+        )
+        return
+    if not service.selects_pods:
+        yield Problem(
+            f"{path}.service.name",
+            f"Service {name} has no selector, so it may lead anywhere: name a Service that selects pods",
+        )
+    if port not in (service.ports if isinstance(port, str) else service.ports.values()):
+        known = _listed(f"{number} ({label})" if label else str(number) for label, number in service.ports.items())
+        yield Problem(
+            f"{path}.http.port",
+            f"Service {name} has no port {port} (it has {known}): name one of them, or add it to the Service",
+        )
+
+
+def _problems_of_expressions(expressions: Iterable[tuple[str, str, Wants, Call]]) -> Iterator[Problem]:
+    for path, expression, wants, call in expressions:
+        variables: tuple[str, ...] = PEERS_VARIABLES if call.target is Target.PEERS else ANSWER_VARIABLES
+        if path.startswith(tuple(f"spec.{part}" for part in _WITHOUT_POD)):
+            variables = tuple(variable for variable in variables if variable != "pod")
+        if problem := problem_of(expression, wants=wants, variables=variables):
+            yield Problem(path, problem)
+
+
+def _hooks_of(spec: Spec) -> Iterator[tuple[str, Hook]]:
+    for path, hook in (("spec.drain", spec.drain), ("spec.migrate", spec.migrate), ("spec.restore", spec.restore)):
+        if hook is not None:
+            yield path, hook
+
+
+def _calls_of(spec: Spec) -> Iterator[tuple[str, Call]]:
+    """Every call of the spec, with its path."""
+    for path, hook in _hooks_of(spec):
+        yield f"{path}.apply", hook.apply
+        if hook.done is not None:
+            yield f"{path}.done.call", hook.done.call
+        if hook.undo is not None:
+            yield f"{path}.undo", hook.undo
+    if spec.membership is not None:
+        yield "spec.membership.apply", spec.membership.apply
+    for index, check in enumerate(spec.checks):
+        yield f"spec.checks[{index}].call", check.call
+
+
+def _expressions_of(spec: Spec) -> Iterator[tuple[str, str, Wants, Call]]:
+    """Every expression of the spec, with its path, what it shall give, and the call whose answer it judges."""
+    for path, hook in _hooks_of(spec):
+        last = hook.done.call if hook.done is not None else hook.apply
+        if hook.expect is not None:
+            yield f"{path}.expect", hook.expect, "bool", hook.apply
+        if hook.done is not None:
+            yield f"{path}.done.expect", hook.done.expect, "bool", hook.done.call
+        if hook.progress is not None:
+            yield f"{path}.progress", hook.progress, "number", last
+    if spec.membership is not None:
+        if spec.membership.expect is not None:
+            yield "spec.membership.expect", spec.membership.expect, "bool", spec.membership.apply
+        if spec.membership.progress is not None:
+            yield "spec.membership.progress", spec.membership.progress, "number", spec.membership.apply
+    for index, check in enumerate(spec.checks):
+        yield f"spec.checks[{index}].expect", check.expect, "bool", check.call
+        if check.fail_when is not None:
+            yield f"spec.checks[{index}].failWhen", check.fail_when, "bool", check.call
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names)) or "none"

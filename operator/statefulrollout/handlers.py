@@ -1,0 +1,222 @@
+"""What wakes a rollout up: changes of StatefulRollouts, of their StatefulSets, and of the pods under the lid.
+
+An event only ever means "look again"; nothing is decided here and nothing is written, by kopf neither (its handler
+returns None). The projections say which changes are worth a look: what is not in them passes unnoticed until the
+sweep. kopf hears the StatefulRollouts on the leader; our own reflector of them runs on every replica, because the
+webhook needs to know the targets there, and hears as well the deletions that kopf loses when it has to list anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import random
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import kopf
+from kopf._core.engines.peering import Identity
+
+from statefulrollout.api import names
+from statefulrollout.errors import StatefulRolloutError
+from statefulrollout.kube import paths
+from statefulrollout.kube.client import Json, Kube
+from statefulrollout.kube.reflector import Key, Reflector
+
+Wake = Callable[[Key], None]
+
+
+@dataclass(frozen=True)
+class RolloutHint:
+    """What a StatefulRollout says of itself; `leaving` once somebody has deleted it."""
+
+    target: str
+    generation: int
+    leaving: bool
+
+
+@dataclass(frozen=True)
+class StatefulSetHint:
+    """What of a StatefulSet is worth a look; its counts are left out, the pods themselves tell of them."""
+
+    uid: str
+    generation: int
+    observed_generation: int
+    revisions: tuple[str, str]
+    leaving: bool
+
+
+@dataclass(frozen=True)
+class PodHint:
+    """What of a pod is worth a look, and the StatefulSet that controls it."""
+
+    owner: str
+    uid: str
+    leaving: bool
+    phase: str
+    ip: str
+    conditions: frozenset[tuple[str, str, str]]
+    containers: frozenset[tuple[str, str, bool, str]]
+
+
+class Sources:
+    """The three reflectors, and the way from an event to the StatefulSet it concerns: the key of all work.
+
+    Attributes:
+        rollouts: every StatefulRollout; runs on every replica.
+        stateful_sets: every StatefulSet; runs on the leader.
+        pods: the pods under the lid; runs on the leader.
+    """
+
+    def __init__(self, kube: Kube, wake: Wake):
+        self._wake = wake
+        self._rollouts_by_target: dict[Key, set[Key]] = {}
+        self.rollouts: Reflector[RolloutHint] = Reflector(
+            kube, paths.statefulrollouts, project=rollout_hint_of, on_change=self._rollout_changed
+        )
+        self.stateful_sets: Reflector[StatefulSetHint] = Reflector(
+            kube, paths.statefulsets, project=stateful_set_hint_of, on_change=self._stateful_set_changed
+        )
+        self.pods: Reflector[PodHint] = Reflector(
+            kube,
+            paths.pods,
+            project=pod_hint_of,
+            on_change=self._pod_changed,
+            label_selector=f"{names.FENCED_LABEL}=true",
+        )
+
+    def is_targeted(self, namespace: str, stateful_set: str) -> bool:
+        """Whether a StatefulRollout that nobody has deleted names this StatefulSet as its target."""
+        rollouts = self._rollouts_by_target.get((namespace, stateful_set), ())
+        return any(not self.rollouts.store[key].leaving for key in rollouts)
+
+    def _rollout_changed(self, key: Key, old: RolloutHint | None, new: RolloutHint | None) -> None:
+        if old is not None:
+            rollouts = self._rollouts_by_target[key[0], old.target]
+            rollouts.discard(key)
+            if not rollouts:
+                del self._rollouts_by_target[key[0], old.target]
+        if new is not None:
+            self._rollouts_by_target.setdefault((key[0], new.target), set()).add(key)
+        for target in {hint.target for hint in (old, new) if hint is not None}:
+            self._wake((key[0], target))
+
+    def _stateful_set_changed(self, key: Key, _old: StatefulSetHint | None, _new: StatefulSetHint | None) -> None:
+        if key in self._rollouts_by_target:
+            self._wake(key)
+
+    def _pod_changed(self, key: Key, old: PodHint | None, new: PodHint | None) -> None:
+        for owner in {hint.owner for hint in (old, new) if hint is not None and hint.owner}:
+            self._wake((key[0], owner))
+
+
+def rollout_hint_of(rollout: Json) -> RolloutHint:
+    """Project a StatefulRollout."""
+    metadata = rollout["metadata"]
+    return RolloutHint(
+        target=rollout["spec"]["targetRef"]["name"],
+        generation=metadata["generation"],
+        leaving="deletionTimestamp" in metadata,
+    )
+
+
+def stateful_set_hint_of(stateful_set: Json) -> StatefulSetHint:
+    """Project a StatefulSet."""
+    metadata, status = stateful_set["metadata"], stateful_set.get("status") or {}
+    return StatefulSetHint(
+        uid=metadata["uid"],
+        generation=metadata["generation"],
+        observed_generation=status.get("observedGeneration", 0),
+        revisions=(status.get("currentRevision", ""), status.get("updateRevision", "")),
+        leaving="deletionTimestamp" in metadata,
+    )
+
+
+def pod_hint_of(pod: Json) -> PodHint:
+    """Project a pod."""
+    metadata, status = pod["metadata"], pod.get("status") or {}
+    owners = [owner["name"] for owner in metadata.get("ownerReferences") or () if owner.get("controller")]
+    return PodHint(
+        owner=owners[0] if owners else "",
+        uid=metadata["uid"],
+        leaving="deletionTimestamp" in metadata,
+        phase=status.get("phase", ""),
+        ip=status.get("podIP", ""),
+        conditions=frozenset(
+            (one["type"], one["status"], one.get("reason") or "") for one in status.get("conditions") or ()
+        ),
+        containers=frozenset(
+            (one["name"], one.get("containerID") or "", bool(one.get("ready")), _waiting_reason_of(one))
+            for one in status.get("containerStatuses") or ()
+        ),
+    )
+
+
+def _waiting_reason_of(container: Json) -> str:
+    return str(((container.get("state") or {}).get("waiting") or {}).get("reason") or "")
+
+
+class Forever:
+    """Endless, jittered pauses in seconds: kopf gives up, and ends, where its list of them does."""
+
+    def __iter__(self) -> Iterator[float]:
+        pause = 1.0
+        while True:
+            yield pause * random.uniform(0.8, 1.2)  # noqa: S311 - jitter, not a secret
+            pause = min(pause * 2, 30)
+
+
+def build_registry(wake: Callable[[Key], object]) -> kopf.OperatorRegistry:
+    """Build kopf's handlers: it logs in, is told to keep its hands off, and passes events on to `wake`."""
+    registry = kopf.OperatorRegistry()
+
+    @kopf.on.login(registry=registry)
+    def login(settings: kopf.OperatorSettings, **_: object) -> kopf.ConnectionInfo | None:
+        return kopf.login_with_service_account(settings=settings) or kopf.login_with_kubeconfig(settings=settings)
+
+    @kopf.on.startup(registry=registry)
+    def configure(settings: kopf.OperatorSettings, **_: object) -> None:
+        settings.scanning.disabled = True
+        settings.posting.enabled = False
+        settings.watching.server_timeout = 300
+        settings.watching.client_timeout = 330
+        # Its timer can end a watch without a trace; the two timeouts above bound a silent stream instead.
+        settings.watching.inactivity_timeout = 999_999_999
+        settings.watching.chunk_size = 500
+        settings.networking.request_timeout = 15
+        settings.networking.connect_timeout = 3
+        settings.networking.error_backoffs = Forever()
+
+    @kopf.on.event(names.GROUP, names.VERSION, names.PLURAL, registry=registry)
+    def rollout_event(namespace: str | None, spec: kopf.Spec, **_: object) -> None:
+        if namespace:
+            wake((namespace, spec["targetRef"]["name"]))
+
+    return registry
+
+
+async def hear_rollouts(wake: Wake) -> None:
+    """Run kopf until cancelled, in a thread and loop of its own; `wake` is called in the caller's loop.
+
+    In a shared loop kopf would take over the signals and, when it stops, cancel tasks that are not its own.
+    """
+    loop = asyncio.get_running_loop()
+    stop = threading.Event()
+    registry = build_registry(lambda key: loop.call_soon_threadsafe(wake, key))
+    # Without an identity kopf looks for the user's name, which an arbitrary UID does not have.
+    run = functools.partial(
+        kopf.run,
+        registry=registry,
+        identity=Identity(names.FIELD_MANAGER),
+        standalone=True,
+        clusterwide=True,
+        stop_flag=stop,
+    )
+    thread = loop.run_in_executor(None, run)
+    try:
+        await asyncio.shield(thread)
+    finally:
+        # It has nothing to finish: whoever waits for the loop's executor waits for the thread.
+        stop.set()
+    raise StatefulRolloutError("kopf ended by itself; its log says why")

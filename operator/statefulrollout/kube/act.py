@@ -1,0 +1,170 @@
+"""Carries a plan out, one action after the other, each with the precondition it was decided on.
+
+A pod is addressed by its UID, the ledger by its resourceVersion, the fence by the value that was judged. The first
+conflict ends the pass: the snapshot was stale, and the next pass decides afresh.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import structlog
+
+from statefulrollout.api import names
+from statefulrollout.core.actions import Action, Announcement, How, MarkPod, RemovePod, SetFence, WriteLedger
+from statefulrollout.core.snapshot import FenceKind, PodView, StatefulSetView
+from statefulrollout.core.status import timestamp
+from statefulrollout.errors import ApiError, Conflict, NotFound
+from statefulrollout.kube import paths
+from statefulrollout.kube.client import JSON_PATCH, STRATEGIC_MERGE_PATCH, Kube
+from statefulrollout.kube.events import Events
+from statefulrollout.kube.ledger import write_ledger
+from statefulrollout.kube.views import annotation_of
+
+log = structlog.stdlib.get_logger(__name__)
+
+_FENCE_EVENTS = {
+    FenceKind.HOLD: ("FenceHolds", "a pod that dies comes back at the accepted revision"),
+    FenceKind.FORWARD: ("RolloutMoves", "a pod that dies comes back at the wanted revision"),
+    FenceKind.ACCEPT: ("RevisionAccepted", "every pod has soaked: the wanted revision becomes the accepted one"),
+}
+
+
+@dataclass(frozen=True)
+class Actor:
+    """Acts on one StatefulSet on behalf of one StatefulRollout.
+
+    Attributes:
+        regarding: `apiVersion`, `kind`, `namespace`, `name` and `uid` of the object that events go to beside the pod.
+        leader_check: raises where this replica may not act; asked before every write.
+        clock: seconds since the epoch.
+    """
+
+    kube: Kube
+    events: Events
+    namespace: str
+    target: StatefulSetView
+    regarding: dict[str, str]
+    leader_check: Callable[[], None]
+    clock: Callable[[], float]
+
+    async def act(self, actions: Sequence[Action]) -> bool:
+        """Carry the actions out in order; False where the cluster is not as it was seen, and the rest was left."""
+        for action in actions:
+            self.leader_check()
+            try:
+                await self._carry_out(action)
+            except (Conflict, NotFound) as error:
+                log.info("the cluster changed under the plan", action=type(action).__name__, error=str(error))
+                return False
+            except ApiError as error:
+                if error.status != 422 or not isinstance(action, SetFence):
+                    raise
+                log.info("the StatefulSet changed under the plan", error=str(error))
+                return False
+        return True
+
+    async def announce(self, announcements: Sequence[Announcement]) -> None:
+        """Write the events of a plan that belong to no action."""
+        for announcement in announcements:
+            kind: Literal["Normal", "Warning"] = "Warning" if announcement.warning else "Normal"
+            await self._tell(announcement.reason, "Decide", announcement.note, announcement.pod, kind)
+
+    async def _carry_out(self, action: Action) -> None:
+        match action:
+            case WriteLedger(ledger=ledger):
+                await write_ledger(self.kube, self.namespace, self.target, ledger)
+            case SetFence():
+                await self._set_fence(action)
+            case MarkPod():
+                await self._mark(action)
+            case RemovePod():
+                await self._remove(action)
+
+    async def _set_fence(self, action: SetFence) -> None:
+        patch = [
+            {"op": "test", "path": "/metadata/uid", "value": self.target.uid},
+            {"op": "test", "path": "/spec/updateStrategy", "value": action.judged},
+            {"op": "replace", "path": "/spec/updateStrategy", "value": action.strategy},
+        ]
+        path = paths.statefulsets(self.namespace, self.target.name)
+        await self.kube.call("PATCH", path, body=patch, content_type=JSON_PATCH)
+        reason, note = _FENCE_EVENTS[action.fence]
+        if action.writers:
+            note = f"{note}; updateStrategy had been written by {', '.join(action.writers)}"
+        await self._tell(reason, "SetFence", note, None)
+
+    async def _mark(self, action: MarkPod) -> None:
+        pod = action.pod
+        metadata: dict[str, Any] = {"uid": pod.uid}
+        if action.facts is not None:
+            metadata["annotations"] = {names.FACTS_ANNOTATION: annotation_of(action.facts)}
+        if action.fenced is not None:
+            metadata["labels"] = {names.FENCED_LABEL: "true" if action.fenced else None}
+        conditions = [
+            self._condition(action, kind, status)
+            for kind, status in action.conditions.items()
+            if pod.is_true(kind) != status or (kind == names.SERVING and kind not in pod.conditions)
+        ]
+        body = {"metadata": metadata, "status": {"conditions": conditions} if conditions else {}}
+        path = paths.pods(self.namespace, pod.name, "status")
+        await self.kube.call("PATCH", path, body=body, content_type=STRATEGIC_MERGE_PATCH)
+        if action.reason:
+            await self._tell(action.reason, "MarkPod", f"{pod.name}: {action.message}", pod)
+
+    def _condition(self, action: MarkPod, kind: str, status: bool) -> dict[str, str]:
+        return {
+            "type": kind,
+            "status": "True" if status else "False",
+            "reason": action.reason or "TakenOver",
+            "message": action.message[:256],
+            "lastTransitionTime": timestamp(self.clock()),
+        }
+
+    async def _remove(self, action: RemovePod) -> None:
+        pod = action.pod
+        try:
+            if action.how is How.EVICT:
+                await self._evict(pod)
+            else:
+                await self._delete(pod)
+        except NotFound:
+            return
+        await self._tell(action.reason, action.how.value, f"{pod.name}: {action.message}", pod)
+
+    async def _evict(self, pod: PodView) -> None:
+        body = {
+            "apiVersion": "policy/v1",
+            "kind": "Eviction",
+            "metadata": {"name": pod.name, "namespace": self.namespace},
+            "deleteOptions": {"preconditions": {"uid": pod.uid}},
+        }
+        try:
+            await self.kube.call("POST", paths.pods(self.namespace, pod.name, "eviction"), body=body)
+        except ApiError as error:
+            if error.status not in (429, 500):
+                raise
+            # The pod is drained and out of service: what a disruption budget protects has left it.
+            note = f"{pod.name}: eviction was refused ({error.message[:200]}); the drained pod is deleted instead"
+            await self._tell("EvictionRefused", "Evict", note, pod, "Warning")
+            await self._delete(pod)
+
+    async def _delete(self, pod: PodView) -> None:
+        body = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": pod.uid}}
+        await self.kube.call("DELETE", paths.pods(self.namespace, pod.name), body=body)
+
+    async def _tell(
+        self, reason: str, action: str, note: str, pod: PodView | None, kind: Literal["Normal", "Warning"] = "Normal"
+    ) -> None:
+        await self.events.record(self.regarding, type=kind, reason=reason, action=action, note=note)
+        if pod is not None:
+            regarding = {
+                "apiVersion": "v1",
+                "kind": "Pod",
+                "namespace": self.namespace,
+                "name": pod.name,
+                "uid": pod.uid,
+            }
+            await self.events.record(regarding, type=kind, reason=reason, action=action, note=note)

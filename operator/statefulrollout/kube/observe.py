@@ -1,0 +1,169 @@
+"""Reads everything that one rollout rests on, live and consistently, into one snapshot.
+
+Caches may wake us; they never answer. What is costly is read only where the stage of some pod needs it:
+EndpointSlices while a pod is being isolated, disruption budgets while pods are to leave, claims where the set deletes
+them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from statefulrollout.api.v1alpha1 import Call, Spec, Target
+from statefulrollout.core.asks import Report
+from statefulrollout.core.ledger import Ledger
+from statefulrollout.core.snapshot import (
+    BudgetView,
+    PodView,
+    Rollout,
+    ServiceView,
+    Snapshot,
+    StatefulSetView,
+)
+from statefulrollout.core.validation import Problem, parse_spec
+from statefulrollout.errors import NotFound
+from statefulrollout.kube import paths, views
+from statefulrollout.kube.client import Kube
+from statefulrollout.kube.ledger import fetch_ledger
+
+Json = dict[str, Any]
+Clock = Callable[[], float]
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A StatefulSet with what belongs to it, whether or not somebody rolls it."""
+
+    target: StatefulSetView | None
+    pods: tuple[PodView, ...]
+    ledger: Ledger
+    raw: Mapping[str, Any]
+
+
+async def fetch_rollouts(kube: Kube, namespace: str, target: str) -> list[Json]:
+    """The StatefulRollouts of a StatefulSet, the oldest first: it is the one that rolls."""
+    found = [
+        raw
+        for raw in await kube.list_all(paths.statefulrollouts(namespace))
+        if raw["spec"]["targetRef"]["name"] == target and not raw["metadata"].get("deletionTimestamp")
+    ]
+    return sorted(found, key=lambda raw: (raw["metadata"]["creationTimestamp"], raw["metadata"]["name"]))
+
+
+async def fetch_workload(kube: Kube, namespace: str, name: str) -> Workload:
+    """Read the StatefulSet, its pods and its ledger."""
+    ledger = await fetch_ledger(kube, namespace, name)
+    try:
+        raw = await kube.call("GET", paths.statefulsets(namespace, name))
+    except NotFound:
+        return Workload(None, (), ledger, {})
+    target = views.stateful_set_of(raw)
+    selector = views.selector_of(raw["spec"]["selector"])
+    listed = await kube.list_all(paths.pods(namespace), params={"labelSelector": selector})
+    pods = tuple(views.pod_of(pod) for pod in listed if _belongs_to(pod, target.uid))
+    if _deletes_claims(raw):
+        pods = await _with_claims(kube, namespace, pods)
+    return Workload(target, pods, ledger, raw)
+
+
+def _belongs_to(pod: Json, uid: str) -> bool:
+    owner = views.controller_of(pod["metadata"])
+    return owner is not None and owner["uid"] == uid
+
+
+def _deletes_claims(raw: Json) -> bool:
+    policy = raw["spec"].get("persistentVolumeClaimRetentionPolicy") or {}
+    return "Delete" in (policy.get("whenScaled"), policy.get("whenDeleted"))
+
+
+async def _with_claims(kube: Kube, namespace: str, pods: Sequence[PodView]) -> tuple[PodView, ...]:
+    owned: dict[str, list[str]] = {}
+    for claim in await kube.list_all(paths.persistentvolumeclaims(namespace)):
+        for owner in claim["metadata"].get("ownerReferences") or ():
+            if owner["kind"] == "Pod":
+                owned.setdefault(owner["uid"], []).append(claim["metadata"]["name"])
+    return tuple(replace(pod, volumes_owned_by_pod=tuple(owned.get(pod.uid, ()))) for pod in pods)
+
+
+async def observe(
+    kube: Kube, rollouts: Sequence[Json], workload: Workload, reports: Mapping[str, Report], isolation: Isolation
+) -> Snapshot | tuple[Problem, ...]:
+    """Complete the workload to a snapshot for the first of `rollouts`, or say why its spec cannot be read."""
+    raw = rollouts[0]
+    spec = parse_spec(raw["spec"])
+    if not isinstance(spec, Spec):
+        return spec
+    metadata = raw["metadata"]
+    namespace = metadata["namespace"]
+    rollout = Rollout(
+        namespace=namespace,
+        name=metadata["name"],
+        uid=metadata["uid"],
+        generation=metadata["generation"],
+        spec=spec,
+        created=views.seconds_of(metadata["creationTimestamp"]) or 0.0,
+    )
+    return Snapshot(
+        rollout=rollout,
+        target=workload.target,
+        pods=workload.pods,
+        ledger=workload.ledger,
+        reports=reports,
+        isolated=await isolation.observe(kube, namespace, workload.pods),
+        budgets=await _fetch_budgets(kube, namespace, workload),
+        services=await _fetch_services(kube, namespace, spec),
+    )
+
+
+async def _fetch_budgets(kube: Kube, namespace: str, workload: Workload) -> tuple[BudgetView, ...]:
+    target = workload.target
+    if target is None or all(
+        pod.revision == target.update_revision and pod.ordinal in target.ordinals for pod in workload.pods
+    ):
+        return ()
+    listed = await kube.list_all(paths.poddisruptionbudgets(namespace))
+    budgets = (views.budget_of(raw, workload.pods) for raw in listed)
+    return tuple(budget for budget in budgets if budget.pods)
+
+
+async def _fetch_services(kube: Kube, namespace: str, spec: Spec) -> dict[str, ServiceView]:
+    found: dict[str, ServiceView] = {}
+    for name in sorted({call.service.name for call in _calls_of(spec) if call.service}):
+        try:
+            found[name] = views.service_of(await kube.call("GET", paths.services(namespace, name)))
+        except NotFound:
+            continue
+    return found
+
+
+def _calls_of(spec: Spec) -> list[Call]:
+    calls = [check.call for check in spec.checks]
+    if spec.membership is not None:
+        calls.append(spec.membership.apply)
+    for hook in (spec.drain, spec.migrate, spec.restore):
+        if hook is not None:
+            calls += [hook.apply, *([hook.done.call] if hook.done else []), *([hook.undo] if hook.undo else [])]
+    return [call for call in calls if call.target is Target.SERVICE]
+
+
+class Isolation:
+    """Remembers since when no EndpointSlice has shown a pod as serving.
+
+    EndpointSlices carry no times. After a restart of the operator the wait begins anew: memory only ever shortens it.
+    """
+
+    def __init__(self, clock: Clock):
+        self._clock = clock
+        self._since: dict[str, float] = {}
+
+    async def observe(self, kube: Kube, namespace: str, pods: Sequence[PodView]) -> Mapping[str, float]:
+        """Look at the EndpointSlices where a pod is on its way out behind a closed gate."""
+        leaving = {pod.uid for pod in pods if pod.gated and not pod.serving and pod.facts and pod.facts.wanted}
+        serving = frozenset[str]()
+        if leaving - self._since.keys():
+            serving = views.serving_endpoints_of(await kube.list_all(paths.endpointslices(namespace)))
+        now = self._clock()
+        self._since = {uid: self._since.get(uid, now) for uid in leaving - serving}
+        return self._since

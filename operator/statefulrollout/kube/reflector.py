@@ -1,0 +1,140 @@
+"""A local view of one resource, kept by LIST and WATCH, that says when something in it changed.
+
+What is kept of an object is only what `project` makes of it. The view is a *hint* about when to look: it may be old,
+and nobody may decide anything destructive by it. It never ends by itself: a broken stream is resumed where it was,
+a forgotten version leads to a new list whose differences (deletions too) are reported like any other change, and
+neither a server that closes every stream at once nor one that answers only errors is asked in a tight loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Mapping
+from contextlib import aclosing
+from typing import Generic, TypeVar
+
+import structlog
+
+from statefulrollout.errors import Gone, KubeError
+from statefulrollout.kube.client import Json, Kube
+from statefulrollout.kube.paths import Resource
+from statefulrollout.kube.telemetry import RELISTS
+
+log = structlog.stdlib.get_logger(__name__)
+
+T = TypeVar("T")
+Key = tuple[str, str]
+"""Namespace and name."""
+
+WATCH_SECONDS = 300.0
+STALL_SECONDS = 90.0
+_SHORT_SECONDS = 1.0
+"""A stream that ends sooner than this was no stream: wait before the next."""
+_LONGEST_WAIT = 30.0
+
+
+class Reflector(Generic[T]):
+    """The objects of `resource`, in all namespaces, that have the label.
+
+    Attributes:
+        store: what `project` made of each object; read it, never write it.
+        synced: set once the first list is complete.
+    """
+
+    def __init__(
+        self,
+        kube: Kube,
+        resource: Resource,
+        *,
+        project: Callable[[Json], T],
+        on_change: Callable[[Key, T | None, T | None], None],
+        label_selector: str | None = None,
+        stall_seconds: float = STALL_SECONDS,
+    ):
+        """`on_change` gets the key and the projections before and after, None where there is none.
+
+        An object that loses the label is reported as gone, though it may live. Updates that change nothing in the
+        projection are not reported. `stall_seconds` without a byte on a stream mean that it is dead.
+        """
+        self.store: dict[Key, T] = {}
+        self.synced = asyncio.Event()
+        self._kube = kube
+        self._resource = resource
+        self._project = project
+        self._on_change = on_change
+        self._params: Mapping[str, str] = {"labelSelector": label_selector} if label_selector else {}
+        self._stall_seconds = stall_seconds
+
+    async def run(self) -> None:
+        """Keep the view until cancelled."""
+        version: str | None = None
+        errors = 0
+        while True:
+            started = time.monotonic()
+            try:
+                if version is None:
+                    version = await self._list()
+                    started = time.monotonic()
+                async with aclosing(
+                    self._kube.watch(
+                        self._resource(),
+                        version,
+                        params=self._params,
+                        seconds=WATCH_SECONDS * random.uniform(0.8, 1.2),  # noqa: S311 - jitter, not a secret
+                        stall_seconds=self._stall_seconds,
+                    )
+                ) as events:
+                    async for event in events:
+                        version = self._apply(event)
+                errors = 0
+            except Gone:
+                version = None
+                errors += 1
+            except KubeError as error:
+                errors += 1
+                log.info("a watch broke", resource=self._resource.plural, error=str(error), errors=errors)
+            if time.monotonic() - started < _SHORT_SECONDS:
+                wait = min(_LONGEST_WAIT, _SHORT_SECONDS * 2.0 ** min(max(errors - 1, 0), 10))
+                await asyncio.sleep(wait * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, not a secret
+            else:
+                errors = 0
+
+    async def _list(self) -> str:
+        """Read everything, report every difference, and return the version to watch from."""
+        RELISTS.labels(self._resource.plural).inc()
+        seen: set[Key] = set()
+        version = ""
+        async for page in self._kube.pages(self._resource(), params=self._params):
+            for item in page.get("items") or ():
+                seen.add(_key_of(item))
+                self.keep(_key_of(item), self._project(item))
+            version = page["metadata"]["resourceVersion"]
+        for key in [key for key in self.store if key not in seen]:
+            self.keep(key, None)
+        self.synced.set()
+        return version
+
+    def _apply(self, event: Json) -> str:
+        """Take one watch event in, and return the version it brings the view to."""
+        item: Json = event["object"]
+        if event["type"] != "BOOKMARK":
+            self.keep(_key_of(item), None if event["type"] == "DELETED" else self._project(item))
+        return str(item["metadata"]["resourceVersion"])
+
+    def keep(self, key: Key, new: T | None) -> None:
+        """Take the projection of one object in, or the object out where it is None, and report a change."""
+        old = self.store.get(key)
+        if old == new:
+            return
+        if new is None:
+            del self.store[key]
+        else:
+            self.store[key] = new
+        self._on_change(key, old, new)
+
+
+def _key_of(item: Json) -> Key:
+    metadata = item["metadata"]
+    return metadata.get("namespace", ""), metadata["name"]

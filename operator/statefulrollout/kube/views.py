@@ -1,0 +1,239 @@
+"""Raw objects in, views out: the only file that knows where Kubernetes keeps what.
+
+Nothing is guessed: a field that is missing becomes the value that the core judges as "not known". Times become
+seconds since the epoch.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from statefulrollout.api import names
+from statefulrollout.core.snapshot import (
+    BudgetView,
+    ContainerView,
+    Facts,
+    PodCondition,
+    PodView,
+    ServiceView,
+    StatefulSetView,
+)
+
+Json = Mapping[str, Any]
+
+
+def seconds_of(timestamp: str | None) -> float | None:
+    """An RFC 3339 time as seconds since the epoch."""
+    return None if not timestamp else datetime.fromisoformat(timestamp.replace("Z", "+00:00")).timestamp()
+
+
+def controller_of(metadata: Json) -> Json | None:
+    """The owner reference of the object's controller."""
+    return next((owner for owner in metadata.get("ownerReferences") or () if owner.get("controller")), None)
+
+
+def selector_of(label_selector: Json) -> str:
+    """A `LabelSelector` in the form of the `labelSelector` parameter."""
+    parts = [f"{key}={value}" for key, value in (label_selector.get("matchLabels") or {}).items()]
+    for rule in label_selector.get("matchExpressions") or ():
+        key, operator, values = rule["key"], rule["operator"], ",".join(rule.get("values") or ())
+        parts.append(
+            {
+                "In": f"{key} in ({values})",
+                "NotIn": f"{key} notin ({values})",
+                "Exists": key,
+                "DoesNotExist": f"!{key}",
+            }[operator]
+        )
+    return ",".join(parts)
+
+
+def selects(label_selector: Json | None, labels: Mapping[str, str]) -> bool:
+    """Whether a `LabelSelector` matches; None matches nothing, an empty one everything."""
+    if label_selector is None:
+        return False
+    if any(labels.get(key) != value for key, value in (label_selector.get("matchLabels") or {}).items()):
+        return False
+    return all(_holds(rule, labels) for rule in label_selector.get("matchExpressions") or ())
+
+
+def _holds(rule: Json, labels: Mapping[str, str]) -> bool:
+    value, values = labels.get(rule["key"]), rule.get("values") or ()
+    match rule["operator"]:
+        case "In":
+            return value in values
+        case "NotIn":
+            return value not in values
+        case "Exists":
+            return value is not None
+        case _:
+            return value is None
+
+
+def stateful_set_of(raw: Json) -> StatefulSetView:
+    """Read a StatefulSet."""
+    metadata, spec, status = raw["metadata"], raw["spec"], raw.get("status") or {}
+    owner = controller_of(metadata)
+    named, numbered = _ports_of(spec["template"]["spec"].get("containers") or ())
+    return StatefulSetView(
+        name=metadata["name"],
+        uid=metadata["uid"],
+        generation=metadata.get("generation", 0),
+        observed_generation=status.get("observedGeneration", 0),
+        replicas=spec.get("replicas", 1),
+        start_ordinal=(spec.get("ordinals") or {}).get("start", 0),
+        current_revision=status.get("currentRevision", ""),
+        update_revision=status.get("updateRevision", ""),
+        ordered=spec.get("podManagementPolicy", "OrderedReady") == "OrderedReady",
+        update_strategy=spec.get("updateStrategy") or {},
+        ports=named,
+        numbered_ports=numbered,
+        controller=f"{owner['kind']}/{owner['name']}" if owner else "",
+        strategy_writers=tuple(sorted(set(_writers_of(metadata.get("managedFields") or ())))),
+    )
+
+
+def _writers_of(managed_fields: Iterable[Json]) -> Iterable[str]:
+    for entry in managed_fields:
+        spec = (entry.get("fieldsV1") or {}).get("f:spec") or {}
+        if "f:updateStrategy" in spec and entry.get("manager") != names.FIELD_MANAGER:
+            yield entry.get("manager") or "unknown"
+
+
+def _ports_of(containers: Iterable[Json]) -> tuple[dict[str, frozenset[str]], dict[int, frozenset[str]]]:
+    named: dict[str, frozenset[str]] = {}
+    numbered: dict[int, frozenset[str]] = {}
+    for container in containers:
+        for port in container.get("ports") or ():
+            number = port["containerPort"]
+            numbered[number] = numbered.get(number, frozenset()) | {container["name"]}
+            if port.get("name"):
+                named[port["name"]] = named.get(port["name"], frozenset()) | {container["name"]}
+    return named, numbered
+
+
+def pod_of(raw: Json) -> PodView:
+    """Read a pod of a StatefulSet."""
+    metadata, spec, status = raw["metadata"], raw["spec"], raw.get("status") or {}
+    labels = metadata.get("labels") or {}
+    conditions = {
+        condition["type"]: PodCondition(
+            status=condition.get("status") == "True",
+            since=seconds_of(condition.get("lastTransitionTime")) or 0.0,
+            reason=condition.get("reason") or "",
+        )
+        for condition in status.get("conditions") or ()
+    }
+    ports = {
+        port["name"]: port["containerPort"]
+        for container in spec.get("containers") or ()
+        for port in container.get("ports") or ()
+        if port.get("name")
+    }
+    return PodView(
+        name=metadata["name"],
+        uid=metadata["uid"],
+        ordinal=_ordinal_of(metadata["name"]),
+        revision=labels.get(names.REVISION_LABEL, ""),
+        created=seconds_of(metadata.get("creationTimestamp")) or 0.0,
+        ip=status.get("podIP") or "",
+        node=spec.get("nodeName") or "",
+        phase=status.get("phase") or "Pending",
+        deleting_since=seconds_of(metadata.get("deletionTimestamp")),
+        labels=labels,
+        fenced=labels.get(names.FENCED_LABEL) == "true",
+        gated=any(gate.get("conditionType") == names.SERVING for gate in spec.get("readinessGates") or ()),
+        conditions=conditions,
+        facts=facts_of((metadata.get("annotations") or {}).get(names.FACTS_ANNOTATION)),
+        containers=tuple(_container_of(container) for container in status.get("containerStatuses") or ()),
+        ports=ports,
+        unschedulable=_unschedulable(status),
+    )
+
+
+def _ordinal_of(name: str) -> int:
+    tail = name.rpartition("-")[2]
+    return int(tail) if tail.isdigit() else -1
+
+
+def _unschedulable(status: Json) -> str:
+    for condition in status.get("conditions") or ():
+        if condition["type"] == "PodScheduled" and condition.get("reason") == "Unschedulable":
+            return f"not scheduled: {condition.get('message', '')}"
+    return ""
+
+
+def _container_of(raw: Json) -> ContainerView:
+    state, last = raw.get("state") or {}, raw.get("lastState") or {}
+    waiting = state.get("waiting") or {}
+    ended = state.get("terminated") or last.get("terminated") or {}
+    return ContainerView(
+        name=raw["name"],
+        id=raw.get("containerID") or "",
+        running="running" in state,
+        ready=bool(raw.get("ready")),
+        restarts=raw.get("restartCount", 0),
+        waiting_reason=waiting.get("reason") or "",
+        waiting_message=waiting.get("message") or "",
+        exit_code=ended.get("exitCode"),
+    )
+
+
+def facts_of(annotation: str | None) -> Facts | None:
+    """Read the facts annotation; what cannot be read is no fact."""
+    if not annotation:
+        return None
+    try:
+        raw = json.loads(annotation)
+        return Facts(str(raw["wanted"]), {str(k): str(v) for k, v in raw["containers"].items()}, bool(raw["stuck"]))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def annotation_of(facts: Facts) -> str:
+    """Write the facts annotation."""
+    content = {"wanted": facts.wanted, "containers": dict(facts.containers), "stuck": facts.stuck}
+    return json.dumps(content, separators=(",", ":"), sort_keys=True)
+
+
+def budget_of(raw: Json, pods: Iterable[PodView]) -> BudgetView:
+    """Read a PodDisruptionBudget as far as it concerns these pods."""
+    metadata, status = raw["metadata"], raw.get("status") or {}
+    selector = raw["spec"].get("selector")
+    return BudgetView(
+        name=metadata["name"],
+        disruptions_allowed=status.get("disruptionsAllowed", 0),
+        pods=frozenset(pod.uid for pod in pods if selects(selector, pod.labels)),
+        observed=status.get("observedGeneration", 0) >= metadata.get("generation", 0),
+    )
+
+
+def service_of(raw: Json) -> ServiceView:
+    """Read a Service that a call names; a headless one is reached by its DNS name."""
+    metadata, spec = raw["metadata"], raw["spec"]
+    address = spec.get("clusterIP") or ""
+    host = address if address not in ("", "None") else f"{metadata['name']}.{metadata['namespace']}.svc"
+    ports = spec.get("ports") or ()
+    return ServiceView(
+        name=metadata["name"],
+        host=host,
+        ports={port.get("name") or str(port["port"]): port["port"] for port in ports},
+        selects_pods=bool(spec.get("selector")),
+    )
+
+
+def serving_endpoints_of(slices: Iterable[Json]) -> frozenset[str]:
+    """UIDs of the pods that an EndpointSlice shows as serving.
+
+    `serving` follows the pod's readiness even where a Service publishes not-ready addresses, `ready` does not.
+    """
+    return frozenset(
+        endpoint["targetRef"]["uid"]
+        for endpoint_slice in slices
+        for endpoint in endpoint_slice.get("endpoints") or ()
+        if (endpoint.get("targetRef") or {}).get("kind") == "Pod"
+        and (endpoint.get("conditions") or {}).get("serving", True) is not False
+    )

@@ -1,0 +1,156 @@
+"""One pass over one StatefulSet: observe, decide, act, ask, report.
+
+Any event means only "look again"; its content is not used. The key is the StatefulSet, because that is what can be
+rolled by one hand only: its oldest StatefulRollout governs, any other is told so, and where there is none any more,
+what we left on its pods is taken away.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+
+from statefulrollout.api import names
+from statefulrollout.api.v1alpha1 import Status
+from statefulrollout.core.farewell import decide_farewell
+from statefulrollout.core.plan import decide
+from statefulrollout.core.snapshot import Snapshot, StatefulSetView
+from statefulrollout.core.status import build_status, refusal
+from statefulrollout.errors import Conflict, NotFound
+from statefulrollout.hooks.runner import Hooks, Key
+from statefulrollout.kube import paths
+from statefulrollout.kube.act import Actor
+from statefulrollout.kube.client import Kube
+from statefulrollout.kube.events import Events
+from statefulrollout.kube.observe import Isolation, Workload, fetch_rollouts, fetch_workload, observe
+from statefulrollout.kube.report import report
+from statefulrollout.kube.views import controller_of
+
+log = structlog.stdlib.get_logger(__name__)
+
+Json = dict[str, Any]
+
+AGAIN = 0.05
+"""Seconds until the next look after a pass that changed something or met a conflict."""
+
+
+class Reconciler:
+    """Reconciles StatefulSets, one pass at a time each."""
+
+    def __init__(
+        self,
+        kube: Kube,
+        hooks: Hooks,
+        events: Events,
+        leader_check: Callable[[], None],
+        clock: Callable[[], float] = time.time,
+    ):
+        """Use `leader_check` before every write (it raises where another replica leads) and `clock` for the time."""
+        self._kube = kube
+        self._hooks = hooks
+        self._events = events
+        self._leader_check = leader_check
+        self._clock = clock
+        self._isolation: dict[Key, Isolation] = {}
+
+    async def reconcile(self, key: Key) -> float | None:
+        """Bring the StatefulSet `(namespace, name)` one step on.
+
+        Returns:
+            Seconds until time alone changes something; None where only an event can.
+        """
+        namespace, name = key
+        rollouts = await fetch_rollouts(self._kube, namespace, name)
+        workload = await fetch_workload(self._kube, namespace, name)
+        if not rollouts:
+            return await self._let_go(key, workload)
+        for raw in rollouts[1:]:
+            governs = rollouts[0]["metadata"]["name"]
+            await self._refuse(
+                raw,
+                f"spec.targetRef.name: StatefulRollout {governs} is older and rolls this StatefulSet already: "
+                "delete one of the two",
+            )
+        isolation = self._isolation.setdefault(key, Isolation(self._clock))
+        snapshot = await observe(self._kube, rollouts, workload, self._hooks.reports(key), isolation)
+        if not isinstance(snapshot, Snapshot):
+            await self._refuse(rollouts[0], "; ".join(map(str, snapshot)))
+            return None
+        return await self._roll(key, rollouts[0], snapshot)
+
+    async def _roll(self, key: Key, raw: Json, snapshot: Snapshot) -> float | None:
+        now = self._clock()
+        plan = decide(snapshot, now)
+        acted = True
+        if snapshot.target is not None:
+            actor = self._actor(key, snapshot.target, raw)
+            acted = await actor.act(plan.actions)
+            await actor.announce(plan.announcements)
+        if acted:
+            # A hook may be called only once the ledger remembers that it was begun.
+            self._hooks.sync(key, plan.asks)
+        await self._write_status(raw, build_status(snapshot, plan, raw.get("status") or {}, now))
+        if plan.actions or not acted:
+            return AGAIN
+        return None if plan.recheck_at is None else max(AGAIN, plan.recheck_at - self._clock())
+
+    async def _let_go(self, key: Key, workload: Workload) -> float | None:
+        self._isolation.pop(key, None)
+        if workload.target is None:
+            self._hooks.sync(key, ())
+            return None
+        farewell = decide_farewell(workload.target, workload.pods, workload.ledger, self._hooks.reports(key))
+        owner = {"apiVersion": "apps/v1", "kind": "StatefulSet", **workload.raw}
+        acted = await self._actor(key, workload.target, owner).act(farewell.actions)
+        if acted:
+            self._hooks.sync(key, farewell.asks)
+        return AGAIN if farewell.actions else None
+
+    async def _refuse(self, raw: Json, problems: str) -> None:
+        status = refusal(raw["metadata"]["generation"], problems, raw.get("status") or {}, self._clock())
+        await self._write_status(raw, status)
+
+    async def _write_status(self, raw: Json, status: Status) -> None:
+        self._leader_check()
+        try:
+            await report(self._kube, raw, status)
+        except (Conflict, NotFound) as error:
+            log.debug("the StatefulRollout changed under the pass", error=str(error))
+
+    def _actor(self, key: Key, target: StatefulSetView, regarding: Json) -> Actor:
+        metadata = regarding["metadata"]
+        return Actor(
+            kube=self._kube,
+            events=self._events,
+            namespace=key[0],
+            target=target,
+            regarding={
+                "apiVersion": regarding.get("apiVersion") or names.API_VERSION,
+                "kind": regarding.get("kind") or names.KIND,
+                "namespace": key[0],
+                "name": metadata["name"],
+                "uid": metadata["uid"],
+            },
+            leader_check=self._leader_check,
+            clock=self._clock,
+        )
+
+    async def sweep(self) -> list[Key]:
+        """Every StatefulSet that bears a trace of us, whatever was heard or missed.
+
+        Those are the targets of StatefulRollouts, those with a ledger, and the owners of pods under the lid.
+        """
+        keys: set[Key] = set()
+        for raw in await self._kube.list_all(paths.statefulrollouts()):
+            keys.add((raw["metadata"]["namespace"], raw["spec"]["targetRef"]["name"]))
+        for raw in await self._kube.list_all(paths.statefulrolloutledgers()):
+            keys.add((raw["metadata"]["namespace"], raw["metadata"]["name"]))
+        under_the_lid = {"labelSelector": f"{names.FENCED_LABEL}=true"}
+        for raw in await self._kube.list_all(paths.pods(), params=under_the_lid):
+            owner = controller_of(raw["metadata"])
+            if owner is not None and owner["kind"] == "StatefulSet":
+                keys.add((raw["metadata"]["namespace"], owner["name"]))
+        return sorted(keys)

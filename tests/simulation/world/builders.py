@@ -1,0 +1,163 @@
+"""Worlds and their objects for tests: everything has a default, tests name what matters to them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from statefulrollout.api import names
+from tests.simulation.world.apiserver import USER
+from tests.simulation.world.objects import Json, is_true, merge_patched, strategic_merge_patched, timestamp
+from tests.simulation.world.world import NAME, NAMESPACE, World
+
+LABELS = {"app": NAME}
+SPEC: Json = {
+    "targetRef": {"name": NAME},
+    "strategy": {"soakSeconds": 2},
+    "drain": {"apply": {"http": {"port": "admin", "path": "/drain"}}, "propagationSeconds": 1},
+    "membership": {"apply": {"http": {"port": "admin", "path": "/members"}, "target": "AnyPeer"}},
+}
+
+
+def a_template(image: str = "kvstore:1", **behaviour: Any) -> Json:
+    """A pod template; `behaviour` are the fields of `kubelet.Behaviour`."""
+    notes = {f"sim/{name.replace('_', '-')}": str(value).lower() for name, value in behaviour.items()}
+    ports = [{"name": "http", "containerPort": 8080}, {"name": "admin", "containerPort": 8081}]
+    container = {"name": "kvstore", "image": image, "ports": ports}
+    return {
+        "metadata": {"labels": LABELS, "annotations": notes},
+        "spec": {"terminationGracePeriodSeconds": 30, "containers": [container]},
+    }
+
+
+def a_stateful_set(replicas: int = 5, policy: str = "OrderedReady", **spec: Any) -> Json:
+    """A StatefulSet; `spec` overrides its fields."""
+    return {
+        "metadata": {"name": NAME, "labels": LABELS},
+        "spec": {
+            "replicas": replicas,
+            "podManagementPolicy": policy,
+            "serviceName": NAME,
+            "selector": {"matchLabels": LABELS},
+            "template": a_template(),
+            **spec,
+        },
+    }
+
+
+def a_service(name: str = NAME) -> Json:
+    """A Service that selects the pods."""
+    ports = [{"name": "http", "port": 80, "targetPort": 8080}, {"name": "admin", "port": 81, "targetPort": 8081}]
+    return {"metadata": {"name": name}, "spec": {"selector": LABELS, "ports": ports}}
+
+
+def a_budget(**spec: Any) -> Json:
+    """A PodDisruptionBudget that selects the pods; one of them may be missing unless told otherwise."""
+    return {
+        "metadata": {"name": NAME},
+        "spec": {"selector": {"matchLabels": LABELS}, **(spec or {"maxUnavailable": 1})},
+    }
+
+
+async def a_world(
+    replicas: int = 5,
+    policy: str = "OrderedReady",
+    spec: Json | None = None,
+    *,
+    targeted: bool = True,
+    keys: int = 100,
+    seed: int | None = None,
+    budget: Json | None = None,
+    stateful_set: Json | None = None,
+) -> World:
+    """A cluster whose pods all run and serve, with a Service, and keys in their memory.
+
+    Args:
+        replicas: pods of the StatefulSet.
+        policy: its `podManagementPolicy`.
+        spec: merged (RFC 7386) into the StatefulRollout's default spec: null takes a field away.
+        targeted: whether there is a StatefulRollout, and pods are gated from the start.
+        keys: how many are written before the test begins.
+        seed: makes the order of events random.
+        budget: a PodDisruptionBudget.
+        stateful_set: fields of its spec.
+    """
+    world = World(seed)
+    create = world.server.create
+    create("services", NAMESPACE, a_service(), USER)
+    if targeted:
+        body = {"metadata": {"name": NAME}, "spec": merge_patched(SPEC, spec or {})}
+        create(names.PLURAL, NAMESPACE, body, USER)
+    create("statefulsets", NAMESPACE, a_stateful_set(replicas, policy, **(stateful_set or {})), USER)
+    if budget is not None:
+        create("poddisruptionbudgets", NAMESPACE, budget, USER)
+    await world.run(until=lambda: _all_serve(world, replicas))
+    await world.run(limit_seconds=5)
+    world.application.write_keys(keys)
+    world.history.lines.clear()
+    return world
+
+
+def _all_serve(world: World, replicas: int) -> bool:
+    """Open the gates of new pods, as an operator would have, and say whether all pods are ready."""
+    pods = world.pods()
+    for pod in pods:
+        if pod["spec"].get("readinessGates") and not is_true(pod, names.SERVING):
+            open_gate(world, pod)
+    return len(pods) == replicas and all(is_true(pod, "Ready") for pod in pods)
+
+
+def open_gate(world: World, pod: Json) -> None:
+    """Let a pod serve."""
+    now = timestamp(world.clock())
+    condition = {"type": names.SERVING, "status": "True", "lastTransitionTime": now, "reason": "Test"}
+    world.server.update(
+        "pods", NAMESPACE, pod["metadata"]["name"],
+        lambda old: dict(strategic_merge_patched(old, {"status": {"conditions": [condition]}})), USER, "status",
+    )  # fmt: skip
+
+
+class User:
+    """What people do to their cluster."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def patch(self, plural: str, patch: Json, name: str = NAME) -> None:
+        """A JSON merge patch."""
+        self._world.server.update(plural, NAMESPACE, name, lambda old: dict(merge_patched(old, patch)), USER)
+
+    def roll_out(self, image: str = "kvstore:2", **behaviour: Any) -> None:
+        """Change the template."""
+
+        def change(old: Json) -> Json:
+            return {**old, "spec": {**old["spec"], "template": a_template(image, **behaviour)}}
+
+        self._world.server.update("statefulsets", NAMESPACE, NAME, change, USER)
+
+    def scale(self, replicas: int) -> None:
+        """Change the number of replicas."""
+        self.patch("statefulsets", {"spec": {"replicas": replicas}})
+
+    def pause(self, paused: bool = True) -> None:
+        """Pause the rollout, or let it go on."""
+        self.patch(names.PLURAL, {"spec": {"paused": paused}})
+
+    def set_strategy(self, strategy: Json) -> None:
+        """Overwrite the StatefulSet's update strategy, as a deployment tool would."""
+
+        def change(old: Json) -> Json:
+            return {**old, "spec": {**old["spec"], "updateStrategy": strategy}}
+
+        self._world.server.update("statefulsets", NAMESPACE, NAME, change, USER)
+
+    def delete_pod(self, ordinal: int, *, grace: int | None = None) -> None:
+        """Delete a pod; a grace of 0 is a forced deletion."""
+        self._world.server.delete("pods", NAMESPACE, f"{NAME}-{ordinal}", USER, grace=grace)
+
+    def delete_rollout(self) -> None:
+        """Delete the StatefulRollout."""
+        self._world.server.delete(names.PLURAL, NAMESPACE, NAME, USER)
+
+    def kill_container(self, ordinal: int) -> None:
+        """Kill the application's container of a pod."""
+        self._world.kubelet.kill_container(self._world.pod(ordinal))

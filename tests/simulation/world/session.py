@@ -1,0 +1,70 @@
+"""The HTTP session through which the operator's hook client reaches the simulated application."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from types import TracebackType
+from typing import Any
+
+import aiohttp
+from yarl import URL
+
+from tests.simulation.world.application import Application, Silence
+
+
+class _Body:
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    async def iter_chunked(self, size: int) -> AsyncIterator[bytes]:
+        yield self._content
+
+
+class _Response:
+    def __init__(self, status: int, content: bytes) -> None:
+        self.status = status
+        self.headers: dict[str, str] = {}
+        self.content = _Body(content)
+
+
+class _Exchange:
+    """One request on its way; the answer takes `seconds`."""
+
+    def __init__(self, application: Application, method: str, url: URL, body: str, timeout: float, seconds: float):
+        self._application = application
+        self._request = (url.host or "", method, url.path, body)
+        self._timeout = timeout
+        self._seconds = seconds
+
+    async def __aenter__(self) -> _Response:
+        await asyncio.sleep(self._seconds)
+        reply = self._application.answer(*self._request)
+        if reply is Silence.HANG:
+            await asyncio.sleep(self._timeout)
+            raise TimeoutError
+        if reply is Silence.REFUSE:
+            raise aiohttp.ServerDisconnectedError
+        status, document = reply
+        return _Response(status, json.dumps(document).encode())
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return None
+
+
+class ApplicationSession:
+    """What the hook client needs of an `aiohttp.ClientSession`."""
+
+    def __init__(self, application: Application, seconds: float = 0.002) -> None:
+        self._application = application
+        self._seconds = seconds
+
+    def request(
+        self, method: str, url: URL, *, data: bytes | None, timeout: aiohttp.ClientTimeout, **_: Any
+    ) -> _Exchange:
+        """Send a request to the process at the URL's address."""
+        body = (data or b"").decode()
+        return _Exchange(self._application, method, URL(url), body, timeout.total or 0.0, self._seconds)

@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import asyncio
+import functools
+import json
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from statefulrollout.api import names
+from statefulrollout.handlers import PodHint, Sources, hear_rollouts, pod_hint_of, rollout_hint_of
+from statefulrollout.kube import paths
+from statefulrollout.kube.client import Kube
+from statefulrollout.kube.reflector import Key
+from tests.unit.kube.fake_api import FakeApi, Json, answer
+from tests.unit.kube.waiting import until
+
+ROLLOUTS = paths.statefulrollouts()
+VERSION = {"groupVersion": names.API_VERSION, "version": names.VERSION}
+KVSTORE = ("shop", "kvstore")
+
+
+def rollout(name: str, target: str = "kvstore", generation: int = 1, leaving: bool = False) -> Json:
+    deleted = {"deletionTimestamp": "2026-01-01T00:00:00Z"} if leaving else {}
+    return {
+        "apiVersion": names.API_VERSION,
+        "kind": names.KIND,
+        "metadata": {"namespace": "shop", "name": name, "uid": f"uid-{name}", "generation": generation, **deleted},
+        "spec": {"targetRef": {"name": target}},
+    }
+
+
+def pod(condition: str = "True", reason: str = "", **metadata: object) -> Json:
+    return {
+        "metadata": {"uid": "1", "ownerReferences": [{"name": "kvstore", "controller": True}], **metadata},
+        "status": {
+            "phase": "Running",
+            "conditions": [{"type": "Ready", "status": condition, "lastProbeTime": None}],
+            "containerStatuses": [
+                {"name": "app", "ready": False, "restartCount": 3, "state": {"waiting": {"reason": reason}}}
+            ],
+        },
+    }
+
+
+class Heard:
+    """What was woken; and the way to feed a source without a server."""
+
+    def __init__(self, kube: Kube):
+        self.keys: list[Key] = []
+        self.sources = Sources(kube, self.keys.append)
+
+    def rollout(self, item: Json | None, name: str = "kvstore") -> list[Key]:
+        self.keys.clear()
+        self.sources.rollouts.keep(("shop", name), None if item is None else rollout_hint_of(item))
+        return sorted(self.keys)
+
+    def pod(self, item: Json | None, name: str = "kvstore-3") -> list[Key]:
+        self.keys.clear()
+        self.sources.pods.keep(("shop", name), None if item is None else pod_hint_of(item))
+        return sorted(self.keys)
+
+
+@pytest.fixture
+async def heard(kube: Kube) -> Heard:
+    return Heard(kube)
+
+
+async def test_a_target_is_known_as_long_as_a_rollout_that_stays_names_it(heard: Heard) -> None:
+    assert not heard.sources.is_targeted(*KVSTORE)
+    assert heard.rollout(rollout("kvstore")) == [KVSTORE]
+    assert heard.sources.is_targeted(*KVSTORE)
+    assert not heard.sources.is_targeted("elsewhere", "kvstore")
+
+    heard.rollout(rollout("second"), "second")
+    assert heard.rollout(rollout("kvstore", leaving=True)) == [KVSTORE]
+    assert heard.sources.is_targeted(*KVSTORE)
+    assert heard.rollout(None, "second") == [KVSTORE]
+    assert not heard.sources.is_targeted(*KVSTORE)
+    assert heard.rollout(None) == [KVSTORE]
+
+
+async def test_a_rollout_that_changes_its_target_wakes_both(heard: Heard) -> None:
+    heard.rollout(rollout("kvstore"))
+    assert heard.rollout(rollout("kvstore", target="other", generation=2)) == [KVSTORE, ("shop", "other")]
+    assert (heard.sources.is_targeted(*KVSTORE), heard.sources.is_targeted("shop", "other")) == (False, True)
+
+
+async def test_a_rollouts_status_wakes_nobody(heard: Heard) -> None:
+    heard.rollout(rollout("kvstore"))
+    assert heard.rollout({**rollout("kvstore"), "status": {"phase": "Rolling"}}) == []
+
+
+async def test_a_pod_wakes_its_stateful_set_when_something_counts(heard: Heard) -> None:
+    assert heard.pod(pod()) == [KVSTORE]
+    assert heard.pod(pod(resourceVersion="2", managedFields=[{}])) == []
+    assert heard.pod(pod("False")) == [KVSTORE]
+    assert heard.pod(pod("False", reason="CrashLoopBackOff")) == [KVSTORE]
+    assert heard.pod(pod("False", reason="CrashLoopBackOff", deletionTimestamp="2026-01-01T00:00:00Z")) == [KVSTORE]
+    assert heard.pod(None) == [KVSTORE]
+    assert heard.pod(pod(ownerReferences=[]), "stray") == []
+
+
+def test_a_pod_that_has_just_been_created_can_be_projected() -> None:
+    hint = pod_hint_of({"metadata": {"uid": "1"}})
+    assert hint == PodHint("", "1", False, "", "", frozenset(), frozenset())
+
+
+@pytest.fixture
+def discovered(api: FakeApi, server: TestServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What kopf asks for before it lists: credentials, and the resources that there are."""
+    kubeconfig = tmp_path / "kubeconfig"
+    kubeconfig.write_text(
+        json.dumps(
+            {
+                "current-context": "c",
+                "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+                "clusters": [{"name": "c", "cluster": {"server": str(server.make_url(""))}}],
+                "users": [{"name": "u", "user": {}}],
+            }
+        )
+    )
+    monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
+    groups = {names.API_VERSION: (names.PLURAL, names.KIND), "v1": ("namespaces", "Namespace")}
+    respond = {
+        "/api": {"versions": ["v1"]},
+        "/apis": {"groups": [{"name": names.GROUP, "versions": [VERSION], "preferredVersion": VERSION}]},
+    }
+    for version, (plural, kind) in groups.items():
+        resource = {"name": plural, "singularName": "", "kind": kind, "namespaced": plural == names.PLURAL}
+        resource["verbs"] = ["list", "watch", "patch"]
+        respond[f"/api/{version}" if version == "v1" else f"/apis/{version}"] = {"resources": [resource]}
+    for path, body in respond.items():
+        api.script("GET", path, answer(functools.partial(web.json_response, body)))
+
+
+@pytest.mark.usefixtures("discovered")
+async def test_kopf_wakes_and_writes_nothing(api: FakeApi) -> None:
+    for number in range(3):
+        item = rollout(f"kv-{number}", target=f"kv-{number}")
+        api.put(paths.statefulrollouts("shop", f"kv-{number}"), item)
+    woken: list[Key] = []
+    kopf = asyncio.create_task(hear_rollouts(woken.append))
+    await until(lambda: len(woken) == 3, seconds=20)
+    await until(lambda: api.seen("WATCH", ROLLOUTS) != [], seconds=20)
+    kopf.cancel()
+    await asyncio.gather(kopf, return_exceptions=True)
+    assert sorted(woken) == [("shop", f"kv-{number}") for number in range(3)]
+    assert {one.verb for one in api.requests} == {"GET", "WATCH"}
+    # Nothing but the one resource: no namespaces, no definitions.
+    assert {one.path for one in api.requests} <= {"/api", "/api/v1", "/apis", f"/apis/{names.API_VERSION}", ROLLOUTS}
