@@ -8,21 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import Any, Self
-
-import aiohttp
+from typing import Any
 
 from e2e.kvstore.placement import Declaration, Peer, declaration_of
 from e2e.kvstore.store import Entries, Entry
 from e2e.kvstore.terms import Progress, Stage
+from e2e.load.connections import Pool, RequestError
 
 ANSWER_SECONDS = 2.0
-CONNECT_SECONDS = 0.5
+CONNECTIONS = 16
+"""To each peer; questions that find all busy wait for one, which keeps a slow peer from being swamped."""
 DOWN_SECONDS = 0.2
 """How long a peer that could not be connected to is taken for down: else every request for one of its keys would
 look up its name and try to connect, hundreds of times a second."""
-DNS_SECONDS = 1
-"""How long a name is remembered: a pod that restarts has another address."""
 
 
 class PeerError(Exception):
@@ -59,23 +57,17 @@ def entries_of(document: dict[str, list[Any]]) -> dict[str, Entry]:
 
 
 class Peers:
-    """The way to every other member. An async context manager that owns the connections."""
+    """The way to every other member."""
 
     def __init__(self, port: int) -> None:
         self._port = port
-        self._session: aiohttp.ClientSession | None = None
+        self._pools: dict[Peer, Pool] = {}
         self._down_until: dict[Peer, float] = {}
 
-    async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=DNS_SECONDS),
-            cookie_jar=aiohttp.DummyCookieJar(),
-        )
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        if self._session is not None:
-            await self._session.close()
+    def close(self) -> None:
+        """Close the connections."""
+        for pool in self._pools.values():
+            pool.close()
 
     async def ping(self, peer: Peer) -> int:
         """The generation a member is at (0: never told any); changes nothing there."""
@@ -110,24 +102,23 @@ class Peers:
         self, peer: Peer, verb: str, question: dict[str, Any], seconds: float = ANSWER_SECONDS
     ) -> dict[str, Any]:
         """One question, one answer. Raises a PeerError."""
-        if self._session is None:
-            raise RuntimeError("peers are asked inside `async with` only")
         now = asyncio.get_running_loop().time()
         if self._down_until.get(peer, 0) > now:
             raise UnreachableError(f"{peer.name} is down")
-        host = f"[{peer.ip}]" if ":" in peer.ip else peer.ip
+        pool = self._pools.get(peer)
+        if pool is None:
+            pool = self._pools[peer] = Pool(peer.ip, self._port, spread=1, limit=CONNECTIONS)
         try:
-            async with self._session.post(
-                f"http://{host}:{self._port}/peer/{verb}",
-                data=json.dumps(question).encode(),
-                timeout=aiohttp.ClientTimeout(total=seconds, sock_connect=CONNECT_SECONDS),
-            ) as response:
-                answer: dict[str, Any] = json.loads(await response.read())
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            self._down_until[peer] = now + DOWN_SECONDS
-            raise UnreachableError(f"{peer.name} cannot be connected to: {error}") from error
-        except (TimeoutError, aiohttp.ClientError, ValueError) as error:
-            raise UnreachableError(f"{peer.name} did not answer /peer/{verb}: {error!r}") from error
+            response = await pool.ask(
+                "POST", f"/peer/{verb}", body=json.dumps(question).encode(), timeout_seconds=seconds
+            )
+            answer: dict[str, Any] = json.loads(response.body)
+        except RequestError as error:
+            if error.kind == "connect":
+                self._down_until[peer] = now + DOWN_SECONDS
+            raise UnreachableError(f"{peer.name} did not answer /peer/{verb}: {error}") from error
+        except ValueError as error:
+            raise UnreachableError(f"{peer.name} did not answer /peer/{verb} in JSON") from error
         match response.status:
             case 200:
                 return answer

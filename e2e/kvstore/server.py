@@ -60,7 +60,8 @@ async def serving(settings: Settings, connect: Callable[[int], Peers] = Peers) -
         journal = Journal.replayed(settings.data_dir, store) if settings.data_dir else None
         if journal is not None:
             stack.callback(journal.close)
-        peers = await stack.enter_async_context(connect(settings.admin_port))
+        peers = connect(settings.admin_port)
+        stack.callback(peers.close)
         member = await stack.enter_async_context(Member(settings.name, store, peers, journal))
         draining = Draining()
         stack.callback(draining.undo)
@@ -90,7 +91,12 @@ async def _listen(
     stack: AsyncExitStack, application: web.Application, host: str | None, port: int, stop_seconds: float
 ) -> web.AppRunner:
     runner = web.AppRunner(
-        application, access_log=None, shutdown_timeout=stop_seconds, keepalive_timeout=KEEPALIVE_SECONDS
+        application,
+        access_log=None,
+        shutdown_timeout=stop_seconds,
+        keepalive_timeout=KEEPALIVE_SECONDS,
+        # Work for somebody who has given up is only in the way of the others.
+        handler_cancellation=True,
     )
     await runner.setup()
     stack.push_async_callback(runner.cleanup)

@@ -10,7 +10,9 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+
+KEPT_IDLE = 16
 
 
 class RequestError(Exception):
@@ -116,33 +118,45 @@ def _head_of(text: str) -> _Head:
     return _Head(status, headers, int(headers.get("content-length", "")))
 
 
-@dataclass
 class Pool:
-    """Connections to one Service. `size` are kept; more are opened when all are busy, and not kept."""
+    """Connections to one host. The first `spread` requests open one each, the others use them in turn.
 
-    host: str
-    port: int
-    size: int = 16
-    timeout_seconds: float = 5.0
-    _idle: deque[Connection] = field(default_factory=deque)
-    _open: int = 0
+    More are opened while all are busy, up to `limit`; then requests wait for one, within their time.
+    """
 
-    async def ask(self, method: str, path: str, headers: Mapping[str, str] | None = None, body: bytes = b"") -> Answer:
+    def __init__(
+        self, host: str, port: int, *, spread: int = 16, limit: int = 4096, timeout_seconds: float = 5.0
+    ) -> None:
+        self._host = host
+        self._port = port
+        self._spread = spread
+        self._timeout_seconds = timeout_seconds
+        self._idle: deque[Connection] = deque()
+        self._open = 0
+        self._free = asyncio.Semaphore(limit)
+
+    async def ask(
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
+        timeout_seconds: float | None = None,
+    ) -> Answer:
         """Send one request. Raises RequestError: connect, closed, timeout or protocol."""
-        lines = [f"{method} {path} HTTP/1.1", f"Host: {self.host}:{self.port}", f"Content-Length: {len(body)}"]
+        lines = [f"{method} {path} HTTP/1.1", f"Host: {self._host}:{self._port}", f"Content-Length: {len(body)}"]
         lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
         request = "\r\n".join(lines).encode() + b"\r\n\r\n" + body
         try:
-            async with asyncio.timeout(self.timeout_seconds):
+            async with asyncio.timeout(timeout_seconds or self._timeout_seconds), self._free:
                 connection = await self._take()
                 try:
-                    answer = await connection.ask(request)
+                    return await connection.ask(request)
                 except BaseException:
                     connection.close()
                     raise
                 finally:
                     self._put_back(connection)
-                return answer
         except TimeoutError:
             raise RequestError("timeout") from None
 
@@ -152,16 +166,15 @@ class Pool:
             self._idle.popleft().close()
 
     async def _take(self) -> Connection:
-        if self._open >= self.size:
+        if self._open >= self._spread:
             while self._idle:
                 connection = self._idle.popleft()
                 if connection.is_usable:
                     return connection
-                connection.close()
                 self._open -= 1
         self._open += 1
         try:
-            _, connection = await asyncio.get_running_loop().create_connection(Connection, self.host, self.port)
+            _, connection = await asyncio.get_running_loop().create_connection(Connection, self._host, self._port)
         except OSError as error:
             self._open -= 1
             raise RequestError("connect") from error
@@ -171,7 +184,7 @@ class Pool:
         return connection
 
     def _put_back(self, connection: Connection) -> None:
-        if connection.is_usable and len(self._idle) < self.size:
+        if connection.is_usable and len(self._idle) < max(self._spread, KEPT_IDLE):
             self._idle.append(connection)
         else:
             connection.close()

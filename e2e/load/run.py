@@ -62,8 +62,8 @@ class Load:
     async def run(self) -> None:
         """Preload, run until told to finish, sweep."""
         settings = self._settings
-        pool = Pool(settings.host, settings.port, settings.connections, settings.timeout_seconds)
-        watch_pool = Pool(settings.host, settings.port, 2, settings.timeout_seconds)
+        pool = Pool(settings.host, settings.port, spread=settings.connections, timeout_seconds=settings.timeout_seconds)
+        watch_pool = Pool(settings.host, settings.port, spread=2, timeout_seconds=settings.timeout_seconds)
         watcher = Watcher(watch_pool, self.table, self.records.append, settings.watch_rate)
         client = Client(pool, self.table, self.records.append, settings.rate)
         try:

@@ -147,14 +147,10 @@ class Sampler:
     events: list[Event] = field(default_factory=list)
 
     async def follow(self, lines: asyncio.StreamReader) -> None:
-        """Read watch events, as kubectl indents them, until the stream ends."""
-        document: list[bytes] = []
+        """Read watch events, one to a line, until the stream ends."""
         async for line in lines:
-            document.append(line)
-            if line.rstrip() == b"}":
-                watched = json.loads(b"".join(document))
-                document.clear()
-                self.events.append(event_of(time.time(), watched["type"], watched["object"]))
+            watched = json.loads(line)
+            self.events.append(event_of(time.time(), watched["type"], watched["object"]))
 
 
 @asynccontextmanager

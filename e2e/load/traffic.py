@@ -126,7 +126,7 @@ class Client:
 class Watcher:
     """Reads of every acknowledged key in turn, `batch` per request, so many keys per second."""
 
-    def __init__(self, pool: Pool, table: KeyTable, remember: Remember, rate: float, batch: int = 100) -> None:
+    def __init__(self, pool: Pool, table: KeyTable, remember: Remember, rate: float, batch: int = 200) -> None:
         self._pool = pool
         self._table = table
         self._remember = remember

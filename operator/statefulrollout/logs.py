@@ -21,14 +21,18 @@ def configure_logging(log_format: Literal["json", "console"], level: str) -> Non
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
+    # Tracebacks without local variables: those hold tokens and keys.
+    traceback = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
     render: list[Processor] = (
         [
-            structlog.processors.dict_tracebacks,
+            structlog.processors.ExceptionRenderer(traceback),
             structlog.processors.EventRenamer("message"),
             structlog.processors.JSONRenderer(),
         ]
         if log_format == "json"
-        else [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        else [
+            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
+        ]
     )
     structlog.configure(
         processors=[
@@ -48,5 +52,6 @@ def configure_logging(log_format: Literal["json", "console"], level: str) -> Non
         )
     )
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
-    # kopf reports every event that it has passed on.
-    logging.getLogger("kopf.objects").setLevel(logging.WARNING)
+    # kopf reports every event that it has passed on, and warns that signals do not reach it: they shall not.
+    logging.getLogger("kopf").setLevel(logging.WARNING)
+    logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)

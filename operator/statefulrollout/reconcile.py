@@ -15,7 +15,7 @@ import structlog
 
 from statefulrollout.api import names
 from statefulrollout.api.v1alpha1 import Status
-from statefulrollout.core.farewell import decide_farewell
+from statefulrollout.core.farewell import decide_farewell, open_unattended_gates
 from statefulrollout.core.plan import decide
 from statefulrollout.core.snapshot import Snapshot, StatefulSetView
 from statefulrollout.core.status import build_status, refusal
@@ -78,6 +78,9 @@ class Reconciler:
         snapshot = await observe(self._kube, rollouts, workload, self._hooks.reports(key), isolation)
         if not isinstance(snapshot, Snapshot):
             await self._refuse(rollouts[0], "; ".join(map(str, snapshot)))
+            if workload.target is not None:
+                actor = self._actor(key, workload.target, rollouts[0])
+                await actor.act(open_unattended_gates(workload.pods))
             return None
         return await self._roll(key, rollouts[0], snapshot)
 
@@ -92,9 +95,10 @@ class Reconciler:
         if acted:
             # A hook may be called only once the ledger remembers that it was begun.
             self._hooks.sync(key, plan.asks)
-        await self._write_status(raw, build_status(snapshot, plan, raw.get("status") or {}, now))
-        if plan.actions or not acted:
+        if plan.actions:
+            # What was seen is no longer so; the status follows from the next look.
             return AGAIN
+        await self._write_status(raw, build_status(snapshot, plan, raw.get("status") or {}, now))
         return None if plan.recheck_at is None else max(AGAIN, plan.recheck_at - self._clock())
 
     async def _let_go(self, key: Key, workload: Workload) -> float | None:

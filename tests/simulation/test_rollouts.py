@@ -1,31 +1,294 @@
-"""Whole rollouts in simulated time: the real operator against a faithful cluster and an application with keys."""
+"""Whole rollouts in simulated time: the real operator against a faithful cluster and an application with keys.
+
+Every scenario is watched for every invariant all the time (`world/invariants.py`).
+"""
 
 from __future__ import annotations
 
 import pytest
 
-from tests.simulation.world.builders import User, a_world
-from tests.simulation.world.driver import Operator
-from tests.simulation.world.world import World
+from statefulrollout.api import names
+
+from tests.simulation.scenario import a_scenario, gates
+from tests.simulation.world.application import Silence
+from tests.simulation.world.builders import a_budget
+from tests.simulation.world.objects import is_true
+
+POLICIES = pytest.mark.parametrize("policy", ["OrderedReady", "Parallel"])
+ONE_OR_TWO = pytest.mark.parametrize("limit", [1, 2, "40%"])
 
 
-def is_complete(world: World) -> bool:
-    status = world.rollout().get("status") or {}
-    target = world.stateful_set()
-    done = status.get("phase") == "Healthy" and status.get("updated") == target["spec"]["replicas"]
-    return done and target["status"]["currentRevision"] == target["status"]["updateRevision"]
+@POLICIES
+@ONE_OR_TWO
+async def test_a_rollout_completes_and_loses_nothing(policy: str, limit: int | str) -> None:
+    scenario = await a_scenario(policy=policy, spec={"strategy": {"maxUnavailable": limit}})
+    await scenario.roll_out()
+    await scenario.until_complete()
+    assert scenario.images() == ["kvstore:2"] * 5
+    assert scenario.world.lost_keys == set()
 
 
-@pytest.mark.parametrize("policy", ["OrderedReady", "Parallel"])
-async def test_a_rollout_completes_and_loses_nothing(policy: str) -> None:
-    world = await a_world(policy=policy)
-    Operator(world)
-    await world.run(until=lambda: is_complete(world), limit_seconds=60)
-    before = world.stateful_set()["status"]["updateRevision"]
-    User(world).roll_out("kvstore:2")
-    await world.run(
-        until=lambda: is_complete(world) and world.stateful_set()["status"]["updateRevision"] != before,
-        limit_seconds=300,
+async def test_a_disruption_budget_is_respected_and_the_drained_pod_still_goes() -> None:
+    scenario = await a_scenario(budget=a_budget(maxUnavailable=1))
+    await scenario.roll_out()
+    await scenario.until_complete()
+    assert scenario.world.lost_keys == set()
+
+
+async def test_a_disruption_budget_that_allows_nothing_is_named() -> None:
+    scenario = await a_scenario(budget=a_budget(maxUnavailable=0))
+    await scenario.roll_out()
+    await scenario.world.run(limit_seconds=60)
+    status = scenario.world.rollout()["status"]
+    assert status["phase"] == "Waiting"
+    assert "disruption_budgets_allow_it" in status["message"]
+    assert all(gates(scenario.world))
+
+
+@POLICIES
+async def test_pausing_lets_the_pod_in_motion_finish_and_nothing_else_move(policy: str) -> None:
+    scenario = await a_scenario(policy=policy)
+    await scenario.roll_out()
+    await scenario.until_stage("Draining", "kvstore-3")
+    scenario.user.pause()
+    await scenario.world.run(limit_seconds=120)
+    assert scenario.images() == ["kvstore:1"] * 3 + ["kvstore:2"] * 2
+    assert scenario.world.rollout()["status"]["phase"] == "Paused"
+    assert scenario.world.rollout()["status"]["fence"] == "Hold"
+    scenario.user.pause(False)
+    await scenario.until_complete()
+    assert scenario.world.lost_keys == set()
+
+
+@pytest.mark.parametrize(
+    "reactions", [(503, 503, 503), (500, 500), (Silence.HANG,), (Silence.REFUSE,)], ids=["503", "500", "hang", "refuse"]
+)
+async def test_a_drain_that_is_refused_for_a_while_is_asked_again(reactions: tuple[int | Silence, ...]) -> None:
+    scenario = await a_scenario(replicas=3)
+    scenario.world.application.script("drain", *reactions)
+    await scenario.roll_out()
+    await scenario.until_complete()
+    assert scenario.world.lost_keys == set()
+
+
+async def test_a_missing_drain_endpoint_stops_the_rollout_and_says_so() -> None:
+    scenario = await a_scenario(replicas=3)
+    scenario.world.application.script("drain", 404, forever=True)
+    await scenario.roll_out()
+    message = await scenario.until_condition(names.STALLED)
+    assert "drain is misconfigured" in message
+    assert "POST /drain on port admin of kvstore-2 answered 404" in message
+    assert gates(scenario.world) == [True, True, False]
+    scenario.world.application.heal()
+    await scenario.until_complete()
+
+
+async def test_a_stalled_membership_stops_the_rollout_until_it_moves_again() -> None:
+    scenario = await a_scenario(replicas=3, spec={"membership": {"stallSeconds": 20}})
+    scenario.world.application.script("members", 202, forever=True)
+    await scenario.roll_out()
+    message = await scenario.until_condition(names.STALLED)
+    assert "membership" in message
+    assert "progress 1" in message
+    assert sorted(scenario.images()) == ["kvstore:1"] * 3
+    scenario.world.application.heal()
+    await scenario.until_complete()
+    assert scenario.world.lost_keys == set()
+
+
+async def test_a_drain_past_its_deadline_is_passed_over_where_the_user_says_proceed() -> None:
+    drain = {"deadlineSeconds": 10, "onTimeout": "Proceed"}
+    scenario = await a_scenario(replicas=3, spec={"drain": drain})
+    scenario.world.application.script("drain", 202, forever=True)
+    await scenario.roll_out()
+    await scenario.until_complete()
+    assert "passed over" in scenario.world.history.transcript()
+
+
+@POLICIES
+@pytest.mark.parametrize("limit", [1, 2])
+@pytest.mark.parametrize("fault", ["crash", "bad_image", "never_ready"])
+async def test_a_bad_revision_stops_and_its_fix_gets_through(policy: str, limit: int, fault: str) -> None:
+    strategy = {"maxUnavailable": limit, "progressDeadlineSeconds": 60}
+    scenario = await a_scenario(policy=policy, spec={"strategy": strategy})
+    await scenario.roll_out("kvstore:bad", **{fault: True})
+    message = await scenario.until_condition(names.STALLED)
+    assert "no further pod goes" in message
+    await scenario.world.run(limit_seconds=120)
+    assert scenario.images().count("kvstore:bad") <= (1 if policy == "OrderedReady" else limit)
+    await scenario.roll_out("kvstore:fixed")
+    await scenario.until_complete()
+    assert scenario.images() == ["kvstore:fixed"] * 5
+    assert scenario.world.lost_keys == set()
+
+
+@POLICIES
+async def test_a_template_changed_back_in_the_middle_returns_what_was_moved(policy: str) -> None:
+    scenario = await a_scenario(policy=policy)
+    await scenario.roll_out("kvstore:2")
+    await scenario.until_stage("Draining", "kvstore-3")
+    await scenario.roll_out("kvstore:1")
+    await scenario.until_complete()
+    assert scenario.images() == ["kvstore:1"] * 5
+    assert scenario.world.lost_keys == set()
+
+
+@POLICIES
+async def test_a_template_changed_again_in_the_middle_is_followed(policy: str) -> None:
+    scenario = await a_scenario(policy=policy)
+    await scenario.roll_out("kvstore:2")
+    await scenario.until_stage("Migrating", "kvstore-3")
+    await scenario.roll_out("kvstore:3")
+    await scenario.until_complete()
+    assert scenario.images() == ["kvstore:3"] * 5
+    assert scenario.world.lost_keys == set()
+
+
+@POLICIES
+async def test_scaling_down_drains_the_condemned_pods(policy: str) -> None:
+    scenario = await a_scenario(policy=policy)
+    scenario.user.scale(3)
+    await scenario.world.run(until=lambda: len(scenario.world.pods()) == 3, limit_seconds=300)
+    await scenario.until_complete()
+    assert scenario.world.lost_keys == set()
+
+
+@POLICIES
+async def test_scaling_down_and_up_in_the_middle_of_a_rollout_loses_nothing(policy: str) -> None:
+    scenario = await a_scenario(policy=policy)
+    await scenario.roll_out()
+    await scenario.until_stage("Draining", "kvstore-3")
+    scenario.user.scale(3)
+    await scenario.world.run(until=lambda: len(scenario.world.pods()) == 3, limit_seconds=300)
+    scenario.user.scale(6)
+    await scenario.world.run(until=lambda: len(scenario.world.pods()) == 6, limit_seconds=300)
+    await scenario.until_complete()
+    assert scenario.images() == ["kvstore:2"] * 6
+    assert scenario.world.lost_keys == set()
+
+
+@POLICIES
+@pytest.mark.parametrize("operator_up", [True, False], ids=["operator up", "operator down"])
+async def test_partition_zero_written_by_somebody_else_deletes_nothing_undrained(
+    policy: str, operator_up: bool
+) -> None:
+    scenario = await a_scenario(policy=policy)
+    if not operator_up:
+        scenario.operator.kill()
+    await scenario.roll_out()
+    scenario.user.set_strategy({"type": "RollingUpdate", "rollingUpdate": {"partition": 0}})
+    await scenario.world.run(limit_seconds=60)
+    if not operator_up:
+        assert scenario.images() == ["kvstore:1"] * 5
+        scenario.operator.start()
+    await scenario.until_complete()
+    assert scenario.world.lost_keys == set()
+
+
+async def test_a_container_that_restarts_while_drained_is_drained_again() -> None:
+    scenario = await a_scenario(replicas=3)
+    scenario.world.application.script("members", 202, forever=True)
+    await scenario.roll_out()
+    await scenario.until_stage("Migrating", "kvstore-2")
+    scenario.user.kill_container(2)
+    await scenario.until_stage("Draining", "kvstore-2")
+    scenario.world.application.heal()
+    await scenario.until_complete()
+    drains = [
+        request for request in scenario.world.application.requests if request[1:3] == ("kvstore-2", "POST /drain")
+    ]
+    assert len(drains) > 2
+
+
+@POLICIES
+async def test_a_container_that_restarts_while_serving_is_restored_before_it_serves(policy: str) -> None:
+    scenario = await a_scenario(
+        policy=policy, spec={"restore": {"apply": {"http": {"port": "admin", "path": "/restore"}}}}
     )
-    print(world.history.tail(400))
-    assert world.lost_keys == set()
+    scenario.world.application.restore_seconds = 3.0
+    scenario.user.kill_container(2)
+    await scenario.world.run(limit_seconds=2)
+    await scenario.until_complete()
+    assert any(request[1:3] == ("kvstore-2", "POST /restore") for request in scenario.world.application.requests)
+
+
+@POLICIES
+@pytest.mark.parametrize("fence", ["Hold", "Forward"])
+async def test_a_pod_that_somebody_deletes_comes_back_as_the_fence_says(policy: str, fence: str) -> None:
+    scenario = await a_scenario(policy=policy)
+    await scenario.roll_out()
+    await scenario.until_stage("Draining", "kvstore-3")
+    if fence == "Hold":
+        scenario.user.pause()
+        await scenario.world.run(until=lambda: scenario.world.rollout()["status"]["fence"] == "Hold", limit_seconds=60)
+    scenario.user.delete_pod(0)
+    await scenario.world.run(limit_seconds=5)
+    await scenario.world.run(until=lambda: all(gates(scenario.world)) or fence == "Forward", limit_seconds=60)
+    if fence == "Hold":
+        assert scenario.images()[0] == "kvstore:1"
+        scenario.user.pause(False)
+    await scenario.until_complete()
+
+
+@pytest.mark.parametrize("deletion", ["Freeze", "Release"])
+@pytest.mark.parametrize("stage", ["Isolating", "Draining", "Migrating", "Starting", "Soaking"])
+async def test_deleting_the_rollout_in_the_middle_strands_nobody(deletion: str, stage: str) -> None:
+    scenario = await a_scenario(policy="Parallel", spec={"deletionPolicy": deletion})
+    await scenario.roll_out()
+    await scenario.until_stage(stage, "kvstore-3")
+    moved = scenario.images().count("kvstore:2")
+    scenario.user.delete_rollout()
+    await scenario.world.run(limit_seconds=120)
+    world = scenario.world
+    assert all(gates(world))
+    assert all(is_true(pod, "Ready") for pod in world.pods())
+    assert not any(names.FENCED_LABEL in pod["metadata"]["labels"] for pod in world.pods())
+    if deletion == "Release":
+        assert scenario.images() == ["kvstore:2"] * 5
+    else:
+        assert scenario.images().count("kvstore:2") <= moved + 1
+        assert world.lost_keys == set()
+
+
+async def test_the_last_pod_failing_its_soak_does_not_advance_the_accepted_revision() -> None:
+    scenario = await a_scenario(replicas=3, spec={"strategy": {"soakSeconds": 30}})
+    accepted = scenario.world.stateful_set()["status"]["currentRevision"]
+    await scenario.roll_out()
+    await scenario.until_stage("Soaking", "kvstore-0")
+    scenario.user.kill_container(0)
+    await scenario.world.run(limit_seconds=25)
+    assert scenario.world.stateful_set()["status"]["currentRevision"] == accepted
+    await scenario.until_complete()
+
+
+async def test_pods_created_while_the_operator_is_down_become_ready() -> None:
+    scenario = await a_scenario(replicas=3)
+    scenario.operator.kill()
+    scenario.world.webhook.up = False
+    scenario.user.scale(5)
+    await scenario.world.run(
+        until=lambda: len(scenario.world.pods()) == 5 and all(is_true(p, "Ready") for p in scenario.world.pods()),
+        limit_seconds=60,
+    )
+    scenario.world.webhook.up = True
+    scenario.operator.start()
+    await scenario.world.run(limit_seconds=5)
+    await scenario.until_complete()
+    await scenario.roll_out()
+    await scenario.until_complete()
+    assert scenario.world.lost_keys == set()
+
+
+@pytest.mark.parametrize(
+    "stage", ["Isolating", "Draining", "Migrating", "Released", "Starting", "Restoring", "Soaking"]
+)
+async def test_the_operator_killed_at_a_stage_goes_on_where_it_was(stage: str) -> None:
+    scenario = await a_scenario(replicas=3)
+    await scenario.roll_out()
+    await scenario.until_stage(stage)
+    scenario.operator.kill()
+    await scenario.world.run(limit_seconds=20)
+    scenario.operator.start()
+    await scenario.until_complete()
+    assert scenario.images() == ["kvstore:2"] * 3
+    assert scenario.world.lost_keys == set()

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from statefulrollout.core.ledger import Ledger
-from statefulrollout.core.snapshot import Facts, FenceKind, PodView
+from statefulrollout.core.snapshot import Facts, PodView
 
 
 @dataclass(frozen=True)
@@ -23,15 +23,12 @@ class WriteLedger:
 
 @dataclass(frozen=True)
 class SetFence:
-    """Replace `spec.updateStrategy` as a whole, if it still is what was judged.
+    """Replace `spec.updateStrategy` as a whole, if it still is what was judged."""
 
-    `writers` are the other field managers that own part of it.
-    """
-
-    fence: FenceKind
     strategy: Mapping[str, object]
     judged: Mapping[str, object]
-    writers: tuple[str, ...] = ()
+    reason: str
+    message: str
 
 
 @dataclass(frozen=True)

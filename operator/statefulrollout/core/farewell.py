@@ -45,6 +45,19 @@ def decide_farewell(
     return Farewell((*remember, *marks), _undo_asks(pods, ledger))
 
 
+def open_unattended_gates(pods: Sequence[PodView]) -> tuple[MarkPod, ...]:
+    """Let pods serve that came up while their StatefulRollout cannot be acted on: their gate is ours all the same.
+
+    A pod that was on its way out stays where it is until the spec is mended.
+    """
+    message = "nobody else would open this gate: the spec of the StatefulRollout is refused"
+    return tuple(
+        MarkPod(pod, "GateOpened", message, {names.SERVING: True})
+        for pod in pods
+        if pod.gated and not pod.serving and pod.containers_ready and not (pod.facts and pod.facts.wanted)
+    )
+
+
 def _fence_left_behind(target: StatefulSetView, ledger: Ledger) -> SetFence | None:
     """The fence to leave; None where it stands, or where we had none there."""
     if not ledger.rollout_uid:
@@ -54,7 +67,8 @@ def _fence_left_behind(target: StatefulSetView, ledger: Ledger) -> SetFence | No
         strategy = ledger.original_strategy
     if dict(target.update_strategy) == dict(strategy):
         return None
-    return SetFence(FenceKind.HOLD, strategy, target.update_strategy)
+    message = f"no StatefulRollout rolls it any more (deletionPolicy: {ledger.deletion_policy})"
+    return SetFence(strategy, target.update_strategy, "FenceLeftBehind", message)
 
 
 def _ledger_left_behind(ledger: Ledger, rest: tuple[OpenHook, ...]) -> Ledger:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from statefulrollout.core.actions import SetFence
 from statefulrollout.core.snapshot import FenceKind, StatefulSetView
 from statefulrollout.core.stages import Place, Stage
 
@@ -25,6 +26,13 @@ STRATEGIES: Mapping[FenceKind, Mapping[str, object]] = {
     FenceKind.HOLD: {"type": "RollingUpdate", "rollingUpdate": {"partition": UNREACHABLE}},
     FenceKind.FORWARD: {"type": "OnDelete"},
     FenceKind.ACCEPT: {"type": "RollingUpdate", "rollingUpdate": {"partition": 0}},
+}
+
+
+_EVENTS: Mapping[FenceKind, tuple[str, str]] = {
+    FenceKind.HOLD: ("FenceHolds", "a pod that dies comes back at the accepted revision"),
+    FenceKind.FORWARD: ("RolloutMoves", "a pod that dies comes back at the wanted revision"),
+    FenceKind.ACCEPT: ("RevisionAccepted", "every pod has soaked: the wanted revision becomes the accepted one"),
 }
 
 
@@ -66,3 +74,16 @@ def fence_of(target: StatefulSetView, places: Sequence[Place], *, may_move: bool
 
 def _is_vacant(place: Place | None) -> bool:
     return place is None or place.pod.terminating or place.pod.released
+
+
+def build_set_fence(target: StatefulSetView, fence: FenceKind) -> SetFence | None:
+    """What makes the fence stand; None where it does."""
+    live = kind_of(target.update_strategy)
+    if live is fence:
+        return None
+    reason, message = _EVENTS[fence]
+    if live is FenceKind.ACCEPT and fence is FenceKind.HOLD and not target.strategy_writers:
+        reason, message = "RolloutComplete", f"revision {target.update_revision} is accepted"
+    if target.strategy_writers:
+        message = f"{message}; updateStrategy had been written by {', '.join(target.strategy_writers)}"
+    return SetFence(STRATEGIES[fence], target.update_strategy, reason, message)

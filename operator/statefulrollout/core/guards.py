@@ -83,12 +83,16 @@ def hooks_are_answering(scene: Scene, candidate: Place) -> str:
 
 
 def one_at_a_time_when_ordered(scene: Scene, candidate: Place) -> str:
-    """Under OrderedReady the controller creates nothing while any earlier pod is not ready."""
+    """Under OrderedReady the controller creates nothing while any earlier pod is not ready.
+
+    A broken pod goes nevertheless while others are broken too: each waits for its replacement.
+    """
     if not scene.target.ordered:
         return ""
+    under_way = IN_MOTION if candidate.stuck else IN_MOTION | {Stage.STARTING, Stage.RESTORING, Stage.TERMINATING}
     for place in scene.places:
-        if place.pod.uid != candidate.pod.uid and (place.stage in IN_MOTION or place.pod.uid in scene.chosen):
-            return f"{place.pod.name} is in motion (podManagementPolicy: OrderedReady)"
+        if place.pod.uid != candidate.pod.uid and (place.stage in under_way or place.pod.uid in scene.chosen):
+            return f"{place.pod.name} is {place.stage.value} (podManagementPolicy: OrderedReady)"
     return ""
 
 

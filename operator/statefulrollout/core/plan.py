@@ -12,11 +12,12 @@ from dataclasses import dataclass, field, replace
 
 from statefulrollout.api.v1alpha1 import CheckAt, Membership, UnhealthyOutdated
 from statefulrollout.core import membership, questions
-from statefulrollout.core.actions import Action, Announcement, MarkPod, RemovePod, SetFence, WriteLedger
+from statefulrollout.core.actions import Action, Announcement, MarkPod, RemovePod, WriteLedger
 from statefulrollout.core.asks import Answer, Ask
 from statefulrollout.core.budget import max_unavailable_of, unavailable_ordinals
 from statefulrollout.core.failures import note_failures
-from statefulrollout.core.fence import STRATEGIES, fence_of, kind_of
+from statefulrollout.core.farewell import open_unattended_gates
+from statefulrollout.core.fence import build_set_fence, fence_of, kind_of
 from statefulrollout.core.guards import Scene, judge
 from statefulrollout.core.judging import Judgement, judge_check, judge_hook
 from statefulrollout.core.ledger import Declaration, Ledger
@@ -77,7 +78,12 @@ def decide(snapshot: Snapshot, now: float) -> Plan:
     target = snapshot.target
     problems = problems_of(snapshot.rollout.spec, target, snapshot.services)
     if target is None or problems:
-        return Plan(places=places_of(snapshot, now), problems=problems, ledger=snapshot.ledger)
+        return Plan(
+            actions=open_unattended_gates(snapshot.pods),
+            places=places_of(snapshot, now),
+            problems=problems,
+            ledger=snapshot.ledger,
+        )
     recorded = snapshot.ledger
     snapshot = replace(snapshot, ledger=_taken_over(snapshot, target))
     check_asks, checks = _ask_checks(snapshot, target, places_of(snapshot, now), now)
@@ -105,7 +111,7 @@ def decide(snapshot: Snapshot, now: float) -> Plan:
     return Plan(
         actions=(
             *([WriteLedger(ledger)] if ledger != recorded else []),
-            *_fence_actions(target, fence),
+            *([set_fence] if (set_fence := build_set_fence(target, fence)) else []),
             *(action for action in pod_actions if isinstance(action, MarkPod)),
             *(action for action in pod_actions if isinstance(action, RemovePod)),
         ),
@@ -271,12 +277,6 @@ def _is_settled(snapshot: Snapshot, identity: str) -> bool:
     report = snapshot.reports.get(ask_id)
     pending = any(ask.id == ask_id for ask in _asks_of_vanished(snapshot))
     return not pending or (report is not None and report.answer is Answer.DONE)
-
-
-def _fence_actions(target: StatefulSetView, fence: FenceKind) -> tuple[SetFence, ...]:
-    if kind_of(target.update_strategy) is fence:
-        return ()
-    return (SetFence(fence, STRATEGIES[fence], target.update_strategy, target.strategy_writers),)
 
 
 def _recheck_at(snapshot: Snapshot, roster: Roster, steps: Mapping[str, Step], now: float) -> float | None:

@@ -64,13 +64,15 @@ class Place:
     """A pod with everything about it that decisions need.
 
     `leaves_for` is the revision it shall make room for, `scale-down` where its ordinal is not wanted, or None where
-    it may stay. `stuck` says why it cannot become healthy by itself, empty where it can.
+    it may stay. `stuck` says why it cannot become healthy by itself, empty where it can. `soaked` says whether it has
+    served healthily for the soak time.
     """
 
     pod: PodView
     stage: Stage
     leaves_for: str | None
     stuck: str
+    soaked: bool
 
     @property
     def condemned(self) -> bool:
@@ -79,8 +81,8 @@ class Place:
 
     @property
     def available(self) -> bool:
-        """Whether it carries load now. A soaking pod is not trusted yet."""
-        return self.stage in (Stage.SERVING, Stage.UPDATED) and self.pod.ready
+        """Whether it carries load now. One that came back, at whatever revision, is not trusted before its soak."""
+        return self.stage in (Stage.SERVING, Stage.UPDATED) and self.soaked
 
 
 def places_of(snapshot: Snapshot, now: float) -> tuple[Place, ...]:
@@ -157,10 +159,10 @@ def goes_back(snapshot: Snapshot, target: StatefulSetView, pod: PodView) -> bool
 def holds_for_its_containers(snapshot: Snapshot, pod: PodView) -> bool:
     """Whether the pod serves, and what was true when it began to serve is true of its containers now.
 
-    A pod that is older than the StatefulRollout and has no gate serves already: it is taken over as it is.
+    A pod that served before the StatefulRollout came is taken over as it is.
     """
-    if pod.facts is None and not pod.gated and pod.created <= snapshot.rollout.created:
-        return True
+    if (pod.facts is None or not pod.facts.containers) and pod.created <= snapshot.rollout.created:
+        return pod.serving or not pod.gated
     return pod.serving and facts_match_containers(snapshot, pod)
 
 
@@ -184,10 +186,17 @@ def facts_match_containers(snapshot: Snapshot, pod: PodView) -> bool:
 
 def is_soaked(snapshot: Snapshot, pod: PodView, now: float) -> bool:
     """Whether the pod has served healthily for the soak time."""
-    if not pod.ready:
-        return False
+    return pod.ready and now >= soaked_at(snapshot, pod)
+
+
+def soaked_at(snapshot: Snapshot, pod: PodView) -> float:
+    """When the soak of a pod that stays ready is over.
+
+    The times in a pod's status are cut to whole seconds, so one second is added: a soak is never cut short.
+    """
+    soak = snapshot.rollout.spec.strategy.soak_seconds
     began = max(pod.since(names.SERVING) or 0.0, pod.since("Ready") or 0.0)
-    return now >= began + snapshot.rollout.spec.strategy.soak_seconds
+    return began + soak + 1.0 if soak else 0.0
 
 
 def identity_of(snapshot: Snapshot, pod: PodView) -> Mapping[str, str]:

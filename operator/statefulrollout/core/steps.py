@@ -18,7 +18,7 @@ from statefulrollout.core.judging import Judgement, judge_hook
 from statefulrollout.core.ledger import OpenHook
 from statefulrollout.core.questions import Surroundings
 from statefulrollout.core.snapshot import Facts, Snapshot
-from statefulrollout.core.stages import Place, Stage, can_be_asked, facts_match_containers, identity_of
+from statefulrollout.core.stages import Place, Stage, can_be_asked, facts_match_containers, identity_of, soaked_at
 
 CLOSED = {names.SERVING: False}
 OPENED = {names.SERVING: True, names.DRAINED: False, names.MIGRATED: False}
@@ -80,8 +80,8 @@ class Stand:
 def step_of(stand: Stand, place: Place) -> Step:
     """The next step of this pod."""
     step = _STEPS[place.stage](stand, place)
-    if not place.pod.fenced and not place.pod.terminating and not step.actions:
-        return replace(step, actions=(_fence_in(stand, place),))
+    if not step.actions and not place.pod.terminating and (mark := _take_over(stand, place)):
+        return replace(step, actions=(mark,))
     return step
 
 
@@ -141,24 +141,24 @@ def _ask(stand: Stand, place: Place, title: str, hook: Hook) -> tuple[Judgement,
 
 
 def _rest(stand: Stand, place: Place) -> Step:
-    """Serving, soaking, updated: nothing to do but to take over what was there before us."""
+    """Serving, soaking, updated: nothing to do; what was begun to bring the pod here is complete."""
     closes = tuple(entry.id for entry in stand.snapshot.ledger.open_hooks if entry.uid == place.pod.uid)
-    if place.stage is not Stage.SOAKING:
+    if place.soaked:
         return Step(closes=closes)
-    soak = stand.snapshot.rollout.spec.strategy.soak_seconds
-    began = max(place.pod.since(names.SERVING) or 0.0, place.pod.since("Ready") or 0.0)
     if not place.pod.ready:
         return Step(closes=closes, waiting=Waiting("kubelet", "gate open, not Ready yet"))
-    observed = f"{max(0, int(stand.now - began))} of {soak} s"
-    return Step(closes=closes, waiting=Waiting("soak", observed, began), recheck_at=began + soak)
+    until = soaked_at(stand.snapshot, place.pod)
+    soak = stand.snapshot.rollout.spec.strategy.soak_seconds
+    return Step(closes=closes, waiting=Waiting("soak", f"healthy for {soak} s, then trusted"), recheck_at=until)
 
 
-def _fence_in(stand: Stand, place: Place) -> MarkPod:
+def _take_over(stand: Stand, place: Place) -> MarkPod | None:
     """Put the pod under the lid; one that serves already is taken over with what is true of it now."""
-    if place.stage is not Stage.SERVING or place.pod.facts is not None:
-        return MarkPod(place.pod, "", "", fenced=True)
-    facts = Facts(containers=identity_of(stand.snapshot, place.pod))
-    return MarkPod(place.pod, "", "", {names.SERVING: True}, facts=facts, fenced=True)
+    resting = place.stage in (Stage.SERVING, Stage.SOAKING, Stage.UPDATED)
+    if resting and not facts_match_containers(stand.snapshot, place.pod):
+        facts = Facts(containers=identity_of(stand.snapshot, place.pod))
+        return MarkPod(place.pod, "", "", {names.SERVING: True}, facts=facts, fenced=True)
+    return None if place.pod.fenced else MarkPod(place.pod, "", "", fenced=True)
 
 
 def _isolate(stand: Stand, place: Place) -> Step:
@@ -168,7 +168,7 @@ def _isolate(stand: Stand, place: Place) -> Step:
         return Step(waiting=Waiting("endpoints", observed), recheck_at=stand.now + 0.5)
     drain = stand.snapshot.rollout.spec.drain
     propagation = drain.propagation_seconds if drain else 0
-    observed = f"{int(stand.now - isolated)} of {propagation} s since the EndpointSlices show it not ready"
+    observed = f"propagationSeconds: {propagation} s after the EndpointSlices showed it not ready"
     return Step(waiting=Waiting("endpoints", observed, isolated), recheck_at=isolated + propagation)
 
 

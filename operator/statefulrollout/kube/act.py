@@ -14,7 +14,7 @@ import structlog
 
 from statefulrollout.api import names
 from statefulrollout.core.actions import Action, Announcement, How, MarkPod, RemovePod, SetFence, WriteLedger
-from statefulrollout.core.snapshot import FenceKind, PodView, StatefulSetView
+from statefulrollout.core.snapshot import PodView, StatefulSetView
 from statefulrollout.core.status import timestamp
 from statefulrollout.errors import ApiError, Conflict, NotFound
 from statefulrollout.kube import paths
@@ -24,12 +24,6 @@ from statefulrollout.kube.ledger import write_ledger
 from statefulrollout.kube.views import annotation_of
 
 log = structlog.stdlib.get_logger(__name__)
-
-_FENCE_EVENTS = {
-    FenceKind.HOLD: ("FenceHolds", "a pod that dies comes back at the accepted revision"),
-    FenceKind.FORWARD: ("RolloutMoves", "a pod that dies comes back at the wanted revision"),
-    FenceKind.ACCEPT: ("RevisionAccepted", "every pod has soaked: the wanted revision becomes the accepted one"),
-}
 
 
 @dataclass(frozen=True)
@@ -91,10 +85,7 @@ class Actor:
         ]
         path = paths.statefulsets(self.namespace, self.target.name)
         await self.kube.call("PATCH", path, body=patch, content_type=JSON_PATCH)
-        reason, note = _FENCE_EVENTS[action.fence]
-        if action.writers:
-            note = f"{note}; updateStrategy had been written by {', '.join(action.writers)}"
-        await self._tell(reason, "SetFence", note, None)
+        await self._tell(action.reason, "SetFence", action.message, None)
 
     async def _mark(self, action: MarkPod) -> None:
         pod = action.pod

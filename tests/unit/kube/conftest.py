@@ -1,15 +1,22 @@
 from __future__ import annotations
 
+import functools
+import json
 from collections.abc import AsyncIterator, Callable, Iterator, MutableMapping
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 import structlog.testing
+from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from statefulrollout.api import names
 from statefulrollout.kube.client import Kube
-from tests.unit.kube.fake_api import FakeApi
+from tests.unit.kube.fake_api import FakeApi, answer
+
+VERSION = {"groupVersion": names.API_VERSION, "version": names.VERSION}
 
 
 @pytest.fixture(autouse=True)
@@ -50,3 +57,31 @@ async def connect(server: TestServer) -> AsyncIterator[Callable[[str], Kube]]:
 @pytest.fixture
 async def kube(connect: Callable[[str], Kube]) -> Kube:
     return connect("operator")
+
+
+@pytest.fixture
+def kubeconfig(api: FakeApi, server: TestServer, tmp_path: Path) -> Path:
+    """Credentials for the fake server, which answers kopf's question which resources there are."""
+    path = tmp_path / "kubeconfig"
+    path.write_text(
+        json.dumps(
+            {
+                "current-context": "c",
+                "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+                "clusters": [{"name": "c", "cluster": {"server": str(server.make_url(""))}}],
+                "users": [{"name": "u", "user": {}}],
+            }
+        )
+    )
+    groups = {names.API_VERSION: (names.PLURAL, names.KIND), "v1": ("namespaces", "Namespace")}
+    respond = {
+        "/api": {"versions": ["v1"]},
+        "/apis": {"groups": [{"name": names.GROUP, "versions": [VERSION], "preferredVersion": VERSION}]},
+    }
+    for version, (plural, kind) in groups.items():
+        resource = {"name": plural, "singularName": "", "kind": kind, "namespaced": plural == names.PLURAL}
+        resource["verbs"] = ["list", "watch", "patch"]
+        respond[f"/api/{version}" if version == "v1" else f"/apis/{version}"] = {"resources": [resource]}
+    for asked, body in respond.items():
+        api.script("GET", asked, answer(functools.partial(web.json_response, body)))
+    return path

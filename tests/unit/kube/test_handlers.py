@@ -1,24 +1,19 @@
 from __future__ import annotations
 
 import asyncio
-import functools
-import json
 from pathlib import Path
 
 import pytest
-from aiohttp import web
-from aiohttp.test_utils import TestServer
 
 from statefulrollout.api import names
 from statefulrollout.handlers import PodHint, Sources, hear_rollouts, pod_hint_of, rollout_hint_of
 from statefulrollout.kube import paths
 from statefulrollout.kube.client import Kube
 from statefulrollout.kube.reflector import Key
-from tests.unit.kube.fake_api import FakeApi, Json, answer
+from tests.unit.kube.fake_api import FakeApi, Json
 from tests.unit.kube.waiting import until
 
 ROLLOUTS = paths.statefulrollouts()
-VERSION = {"groupVersion": names.API_VERSION, "version": names.VERSION}
 KVSTORE = ("shop", "kvstore")
 
 
@@ -108,36 +103,8 @@ def test_a_pod_that_has_just_been_created_can_be_projected() -> None:
     assert hint == PodHint("", "1", False, "", "", frozenset(), frozenset())
 
 
-@pytest.fixture
-def discovered(api: FakeApi, server: TestServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What kopf asks for before it lists: credentials, and the resources that there are."""
-    kubeconfig = tmp_path / "kubeconfig"
-    kubeconfig.write_text(
-        json.dumps(
-            {
-                "current-context": "c",
-                "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
-                "clusters": [{"name": "c", "cluster": {"server": str(server.make_url(""))}}],
-                "users": [{"name": "u", "user": {}}],
-            }
-        )
-    )
+async def test_kopf_wakes_and_writes_nothing(api: FakeApi, kubeconfig: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
-    groups = {names.API_VERSION: (names.PLURAL, names.KIND), "v1": ("namespaces", "Namespace")}
-    respond = {
-        "/api": {"versions": ["v1"]},
-        "/apis": {"groups": [{"name": names.GROUP, "versions": [VERSION], "preferredVersion": VERSION}]},
-    }
-    for version, (plural, kind) in groups.items():
-        resource = {"name": plural, "singularName": "", "kind": kind, "namespaced": plural == names.PLURAL}
-        resource["verbs"] = ["list", "watch", "patch"]
-        respond[f"/api/{version}" if version == "v1" else f"/apis/{version}"] = {"resources": [resource]}
-    for path, body in respond.items():
-        api.script("GET", path, answer(functools.partial(web.json_response, body)))
-
-
-@pytest.mark.usefixtures("discovered")
-async def test_kopf_wakes_and_writes_nothing(api: FakeApi) -> None:
     for number in range(3):
         item = rollout(f"kv-{number}", target=f"kv-{number}")
         api.put(paths.statefulrollouts("shop", f"kv-{number}"), item)

@@ -17,6 +17,9 @@ from e2e.kvstore.server import Settings, serving
 
 Document = dict[str, Any]
 
+PATIENCE_SECONDS = 20.0
+"""Of pods and clients: enough on the busiest machine, so that a request that fails has met a fault of ours."""
+
 
 class Pods:
     """Pods by ordinal; those still running are stopped at the end."""
@@ -44,6 +47,7 @@ class Pods:
         *ordinals: int,
         connect: Callable[[int], Peers] | None = None,
         faults: dict[str, Fault] | None = None,
+        patience_seconds: float = PATIENCE_SECONDS,
         **settings: Any,
     ) -> list[Member]:
         members = []
@@ -55,6 +59,7 @@ class Pods:
                     client_port=self.client_port,
                     admin_port=self.admin_port,
                     faults=faults or {},
+                    patience_seconds=patience_seconds,
                     **settings,
                 ),
                 connect or self._connect,

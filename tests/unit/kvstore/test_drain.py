@@ -12,7 +12,7 @@ from tests.unit.kvstore.test_fencing import GatedPeers
 async def one_pod(pods: Pods) -> Pool:
     await pods.start(0)
     await pods.declare(0, pods.document(1, joining=[0]))
-    return Pool(pods.ip(0), pods.client_port, size=1)
+    return Pool(pods.ip(0), pods.client_port, spread=1)
 
 
 async def test_a_request_in_flight_is_finished_before_the_drain_is_done(pods: Pods) -> None:

@@ -114,8 +114,8 @@ async def test_a_member_that_is_not_up_yet_delays_the_change_and_not_the_clients
 
 
 async def test_a_member_that_was_never_told_its_peers_answers_no_client(pods: Pods) -> None:
-    await pods.start(0)
-    pool = Pool(pods.ip(0), pods.client_port, timeout_seconds=5)
+    await pods.start(0, patience_seconds=0.3)
+    pool = Pool(pods.ip(0), pods.client_port)
     answer = await pool.ask("GET", "/keys/anything")
     pool.close()
     assert answer.status == 503

@@ -12,7 +12,7 @@ from e2e.load.connections import Pool
 from e2e.load.keytable import KeyTable
 from e2e.load.records import Record
 from e2e.load.traffic import Client, Watcher, preload
-from tests.unit.kvstore.pods import Pods
+from tests.unit.kvstore.pods import PATIENCE_SECONDS, Pods
 
 
 @dataclass
@@ -35,14 +35,14 @@ class Traffic:
 
 
 @asynccontextmanager
-async def traffic(
-    pods: Pods, to: list[int], keys: int, rate: float = 400.0, timeout_seconds: float = 5.0
-) -> AsyncIterator[Traffic]:
+async def traffic(pods: Pods, to: list[int], keys: int, rate: float = 400.0) -> AsyncIterator[Traffic]:
     """A client and a watcher at each of these pods while the context lasts."""
     seen = Traffic()
     stop = asyncio.Event()
-    pools = [Pool(pods.ip(ordinal), pods.client_port, size=4, timeout_seconds=timeout_seconds) for ordinal in to]
-    watch_pools = [Pool(pods.ip(ordinal), pods.client_port, size=1, timeout_seconds=timeout_seconds) for ordinal in to]
+    pools = [Pool(pods.ip(ordinal), pods.client_port, spread=4, timeout_seconds=PATIENCE_SECONDS) for ordinal in to]
+    watch_pools = [
+        Pool(pods.ip(ordinal), pods.client_port, spread=1, timeout_seconds=PATIENCE_SECONDS) for ordinal in to
+    ]
     await preload(pools[0], seen.table, keys)
     clients = [
         Client(pool, seen.table, seen.records.append, rate / len(to), seed=seed)

@@ -40,7 +40,7 @@ async def served(answering: Answering) -> AsyncIterator[tuple[Server, Pool]]:
     server = Server(answering)
     listening = await asyncio.start_server(server.serve, "127.0.0.1", 0)
     server.port = listening.sockets[0].getsockname()[1]
-    pool = Pool("127.0.0.1", server.port, size=1, timeout_seconds=0.3)
+    pool = Pool("127.0.0.1", server.port, spread=1, timeout_seconds=0.3)
     async with listening:
         yield server, pool
         pool.close()

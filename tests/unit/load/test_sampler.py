@@ -82,7 +82,7 @@ def test_the_stages_of_a_replaced_pod() -> None:
 async def test_documents_are_read_as_kubectl_writes_them() -> None:
     lines = asyncio.StreamReader()
     for kind in ("ADDED", "DELETED"):
-        lines.feed_data(json.dumps({"type": kind, "object": pod(ready=True)}, indent=4).encode() + b"\n")
+        lines.feed_data(json.dumps({"type": kind, "object": pod(ready=True)}).encode() + b"\n")
     lines.feed_eof()
     sampler = Sampler()
     await sampler.follow(lines)

@@ -1,0 +1,128 @@
+"""The operator under test: installed by its chart, stopped, started, and killed as hard as a process can be.
+
+One operator serves the cluster and therefore every scenario that runs at the time: those that stop or kill it run
+alone (marker `operator_down`).
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from e2e.harness.executioner import Executioner
+from e2e.harness.kubectl import Json, Kubectl
+
+ROOT = Path(__file__).resolve().parents[2]
+CHART = ROOT / "charts" / "statefulrollout"
+NAMESPACE = "statefulrollout"
+RELEASE = "statefulrollout"
+SELECTOR = "app.kubernetes.io/name=statefulrollout"
+IMAGE = "statefulrollout:dev"
+START_SECONDS = 120.0
+LOOK_SECONDS = 0.1
+
+
+@dataclass(frozen=True)
+class Installation:
+    """The release in its namespace."""
+
+    kubectl: Kubectl
+
+    def ensure(self) -> None:
+        """Install the chart, or upgrade the release; an operator of the same image and chart goes on running."""
+        repository, _, tag = IMAGE.partition(":")
+        values = [f"image.repository={repository}", f"image.tag={tag}", "image.pullPolicy=Never"]
+        if image := _local_image_id():
+            # A new build has the same tag: only this makes the Deployment replace the pod.
+            values.append(f"podAnnotations.image={image}")
+        options = [option for value in values for option in ("--set-string", value)]
+        self.kubectl.helm("upgrade", "--install", RELEASE, str(CHART), "--namespace", NAMESPACE, "--create-namespace",
+                          "--wait", "--timeout", f"{START_SECONDS:.0f}s", *options)  # fmt: skip
+
+    def uninstall(self) -> None:
+        """Remove the release."""
+        self.kubectl.helm("uninstall", RELEASE, "--namespace", NAMESPACE, "--wait")
+
+    def pods(self) -> list[Json]:
+        """The operator's pods, those on their way out included."""
+        listed = self.kubectl.run("get", "pods", "-n", NAMESPACE, "-l", SELECTOR, "-o", "json")
+        items: list[Json] = json.loads(listed)["items"]
+        return items
+
+    def log(self, lines: int = 60) -> str:
+        """The end of the log, of the container before this one too where it was killed."""
+        selection = ["logs", "-n", NAMESPACE, "-l", SELECTOR, f"--tail={lines}"]
+        before, now = self.kubectl.try_run(*selection, "--previous"), self.kubectl.try_run(*selection)
+        return (f"{before.out}--- killed ---\n" if before.code == 0 else "") + now.out + now.err
+
+    @contextmanager
+    def down(self) -> Iterator[None]:
+        """No operator runs for as long as the context lasts; afterwards one does again."""
+        self.stop()
+        try:
+            yield
+        finally:
+            self.start()
+
+    def stop(self) -> None:
+        """Scale to zero and wait until the last pod is gone."""
+        self._scale(0)
+        self._wait_for("the operator's pods to be gone", lambda: not self.pods())
+
+    def start(self) -> None:
+        """Scale to one and wait until it is ready."""
+        self._scale(1)
+        self.await_ready()
+
+    def await_ready(self) -> None:
+        """Wait until one pod is ready and no other is left."""
+        self._wait_for("one operator that is ready", self._is_ready)
+
+    def renew(self) -> None:
+        """Replace a pod that was killed before: the kubelet would wait ever longer to start its container again."""
+        if any(_restarts(pod) for pod in self.pods()):
+            self.stop()
+            self.start()
+
+    def kill(self, executioner: Executioner) -> None:
+        """SIGKILL to the operator's process; returns once it is dead. The kubelet starts the container again."""
+        (pod,) = self.pods()
+        (container,) = pod["status"]["containerStatuses"]
+        executioner.kill(pod["spec"]["nodeName"], container["containerID"])
+
+    def _scale(self, replicas: int) -> None:
+        self.kubectl.run("scale", "deployment", "-n", NAMESPACE, "-l", SELECTOR, f"--replicas={replicas}")
+
+    def _is_ready(self) -> bool:
+        pods = self.pods()
+        return len(pods) == 1 and "deletionTimestamp" not in pods[0]["metadata"] and _is_ready(pods[0])
+
+    def _wait_for(self, what: str, probe: Callable[[], bool]) -> None:
+        give_up_at = time.monotonic() + START_SECONDS
+        while not probe():
+            assert time.monotonic() < give_up_at, f"awaited: {what}; last seen: {self.pods()}"
+            time.sleep(LOOK_SECONDS)
+
+
+def _is_ready(pod: Json) -> bool:
+    conditions = pod["status"].get("conditions", ())
+    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
+
+
+def _restarts(pod: Json) -> int:
+    return sum(each["restartCount"] for each in pod["status"].get("containerStatuses", ()))
+
+
+def _local_image_id() -> str:
+    """The ID of the image in the local engine; empty where there is no engine, on a cluster of the user's own."""
+    try:
+        asked = subprocess.run(["docker", "image", "inspect", "--format={{.Id}}", IMAGE],
+                               capture_output=True, text=True, check=False)  # fmt: skip
+    except FileNotFoundError:
+        return ""
+    return asked.stdout.strip().rpartition(":")[2]
