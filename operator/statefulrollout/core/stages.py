@@ -97,9 +97,8 @@ def places_of(snapshot: Snapshot, now: float) -> tuple[Place, ...]:
 
 def _place(snapshot: Snapshot, target: StatefulSetView, pod: PodView, now: float) -> Place:
     leaves_for = leaves_for_of(target, pod)
-    return Place(
-        pod, _stage_of(snapshot, target, pod, leaves_for, now), leaves_for, stuck_reason_of(snapshot, pod, now)
-    )
+    stage = _stage_of(snapshot, target, pod, leaves_for, now)
+    return Place(pod, stage, leaves_for, stuck_reason_of(snapshot, pod, now), is_soaked(snapshot, pod, now))
 
 
 def leaves_for_of(target: StatefulSetView, pod: PodView) -> str | None:

@@ -12,6 +12,7 @@ from typing import cast
 
 import aiohttp
 
+from statefulrollout.errors import StatefulRolloutError
 from statefulrollout.handlers import Sources
 from statefulrollout.hooks.runner import HookRunner
 from statefulrollout.kube.events import Events
@@ -29,6 +30,7 @@ class Process:
     """One life of the operator."""
 
     def __init__(self, world: World) -> None:
+        self._world = world
         self.kube = SimulatedKube(world.transport)
         self.queue: WorkQueue[Key] = WorkQueue()
         self.sources = Sources(self.kube, self.queue.wake_up)
@@ -42,12 +44,7 @@ class Process:
         """Stop every task at once; nothing it still tries reaches the API server."""
         self.kube.dead = True
         self.task.cancel()
-        for key in {key for key, _ in self.hooks_open()}:
-            self.hooks.sync(key, ())
-
-    def hooks_open(self) -> list[tuple[Key, str]]:
-        """Which asks are open, for whom."""
-        return [(key, ask) for key, rollout in self.hooks._rollouts.items() for ask in rollout.opened]
+        self._closing = asyncio.create_task(self.hooks.aclose())
 
     async def _live(self) -> None:
         views = (self.sources.rollouts, self.sources.stateful_sets, self.sources.pods)
@@ -57,7 +54,17 @@ class Process:
             for view in views:
                 await view.synced.wait()
             group.create_task(self._sweep())
-            group.create_task(self.queue.run(self.reconciler.reconcile, workers=4))
+            group.create_task(self.queue.run(self._reconcile, workers=4))
+
+    async def _reconcile(self, key: Key) -> float | None:
+        """One pass; a mistake of the operator's own ends the test, where the queue would only try again."""
+        try:
+            return await self.reconciler.reconcile(key)
+        except StatefulRolloutError:
+            raise
+        except Exception as error:
+            self._world.fail(error)
+            raise
 
     async def _sweep(self) -> None:
         while True:

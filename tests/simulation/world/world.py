@@ -79,7 +79,7 @@ class World:
         self.garbage = GarbageCollector(self.server, self.timeline)
         self.application = Application(self.kubelet, self.timeline)
         self.invariants: list[Invariant] = []
-        self._broken: InvariantBroken | None = None
+        self._broken: Exception | None = None
         self.server.subscribers.append(self._check_change)
         self.transport.after.append(self._check_request)
 
@@ -111,6 +111,10 @@ class World:
     def watch(self, *invariants: Invariant) -> None:
         """Check these rules from now on; a broken one ends `run`."""
         self.invariants.extend(invariants)
+
+    def fail(self, error: Exception) -> None:
+        """Make the `run` under way, or the next one, raise this."""
+        self._broken = self._broken or error
 
     async def step(self) -> None:
         """Let the next thing happen."""
@@ -153,7 +157,7 @@ class World:
             self._judge(invariant, invariant.on_request(request))
 
     def _judge(self, invariant: Invariant, problem: str | None) -> None:
-        if problem is not None and self._broken is None:
+        if problem is not None:
             name = type(invariant).__name__
             self.history.say(self.clock(), f"BROKEN {name}: {problem}")
-            self._broken = InvariantBroken(f"{name}: {problem}\n{self.history.tail()}")
+            self.fail(InvariantBroken(f"{name}: {problem}\n{self.history.tail()}"))
