@@ -63,7 +63,7 @@ async def run(options: argparse.Namespace, terminal: Terminal) -> int:
     version = json.loads(await cluster.run("version", "--output", "json"))["serverVersion"]["gitVersion"]
     nodes = len((await cluster.get("nodes"))["items"])
     page = _write(sides, Setting(version, nodes, options.keys, options.rate, options.together))
-    return _report(cluster, sides, page)
+    return report(cluster, sides, page)
 
 
 async def _measure_all(
@@ -89,7 +89,8 @@ def _write(sides: Sequence[Measurement], setting: Setting) -> Path:
     return page
 
 
-def _report(cluster: Cluster, sides: Sequence[Measurement], page: Path) -> int:
+def report(cluster: Cluster, sides: Sequence[Measurement], page: Path) -> int:
+    """Print the table, what went wrong under the StatefulRollout, and how to play on; return the exit status."""
     print(f"\n{build_table([(side.variant.title, figures_of(side)) for side in sides])}\n")
     *_, ours = sides
     problems = problems_of(ours)

@@ -89,7 +89,7 @@ def draw(measured: Measurement, scales: Scales) -> str:
     seconds = seconds_of(measured)
     bars = bars_of(measured)
     parts: list[str] = []
-    top = 24.0
+    top = 46.0
     for title, height, lines in (
         ("Failed requests and reads of lost keys, per second", FAULTS_HEIGHT, _draw_faults(seconds, scales)),
         ("Requests, per second", RATE_HEIGHT, _draw_rate(seconds, scales)),
@@ -150,7 +150,7 @@ def _draw_latency(seconds: Sequence[Second], scales: Scales) -> list[str]:
 
 
 def _draw_serving(measured: Measurement, scales: Scales) -> list[str]:
-    parts = [*_axis(SERVING_HEIGHT, [(count / scales.pods, str(count)) for count in range(scales.pods + 1)])]
+    parts = [*_axis(SERVING_HEIGHT, [(0.0, "0"), *_inner_lines(scales.pods), (1.0, str(scales.pods))])]
     counts = [(at - measured.changed_at, count) for at, count in serving_over_time(measured.events)]
     end = measured.ended_at - measured.changed_at
     path, before = "", 0
@@ -163,11 +163,15 @@ def _draw_serving(measured: Measurement, scales: Scales) -> list[str]:
     return [*parts, f'<path class="serving" d="{path}H{scales.x(end):.1f}"/>']
 
 
+def _inner_lines(count: int) -> list[tuple[float, str]]:
+    return [(each / count, "") for each in range(1, count)]
+
+
 def _draw_bars(bars: Sequence[Bar], changed_at: float, scales: Scales) -> list[str]:
     parts = []
     for row, pod in enumerate(_pods_of(bars)):
         y = row * ROW_HEIGHT
-        parts.append(_text(LEFT - 8, y + 15, pod, "label end"))
+        parts.append(_text(LEFT - 8, y + 15, pod, "end"))
         for bar in bars:
             since, until = bar.since - changed_at, bar.until - changed_at
             if bar.pod == pod and until > scales.since:
@@ -184,13 +188,13 @@ def _draw_time(measured: Measurement, scales: Scales, bottom: float) -> list[str
     at = ceil(scales.since / step) * step
     while at <= scales.until:
         x = scales.x(at)
-        parts += [_line(x, 20, x, bottom, "grid"), _text(x, bottom + 16, f"{at} s", "label middle")]
+        parts += [_line(x, 40, x, bottom, "grid"), _text(x, bottom + 16, f"{at} s".replace("-", "−"), "middle")]
         at += step
     complete = measured.completed_at - measured.changed_at
     for moment, words in ((0.0, "template changed"), (complete, f"complete after {complete:.0f} s")):
         x = scales.x(moment)
         anchor = "end" if x > WIDTH * 0.8 else ""
-        parts += [_line(x, 6, x, bottom, "moment"), _text(x + (-5 if anchor else 5), 13, words, f"moment {anchor}")]
+        parts += [_line(x, 6, x, bottom, "moment"), _text(x + (-5 if anchor else 5), 16, words, f"moment {anchor}")]
     return parts
 
 
@@ -199,7 +203,7 @@ def _axis(height: float, marks: Iterable[tuple[float, str]]) -> list[str]:
     parts = []
     for share, label in marks:
         y = height * (1 - share)
-        parts += [_line(LEFT, y, WIDTH - RIGHT, y, "grid"), _text(LEFT - 8, y + 4, label, "label end")]
+        parts += [_line(LEFT, y, WIDTH - RIGHT, y, "grid"), _text(LEFT - 8, y + 4, label, "end")]
     return parts
 
 

@@ -64,15 +64,18 @@ class _Watches:
     def _progress(self) -> str:
         status = (self.rollout or self.statefulset).latest.get("status", {})
         if self.rollout is None:
-            return f"{status.get('updatedReplicas', 0)}/{status.get('replicas', 0)} updated"
+            return f"{status.get('updatedReplicas', 0)}/{status.get('replicas', 0)} at the newest template"
         pods = [pod for pod in status.get("pods", ()) if pod["stage"] not in {"Serving", "Updated"}]
-        return ", ".join([f"{status.get('updatedOf')} updated", *(f"{pod['name']} {pod['stage']}" for pod in pods)])
+        return ", ".join(
+            [f"{status.get('updatedOf')} at the newest template", *(f"{pod['name']} {pod['stage']}" for pod in pods)]
+        )
 
 
 async def measure(cluster: Cluster, variant: Variant, load: Load, terminal: Terminal) -> Measurement:
     """Measure one side. Its store must be serving. Raises DemoError."""
-    async with _loading(cluster, variant, load, terminal), AsyncExitStack() as stack:
+    async with AsyncExitStack() as stack:
         seen = await _watch(cluster, variant, stack)
+        await stack.enter_async_context(_loading(cluster, variant, load, terminal))
         await terminal.during(
             f"{variant.title}: under load, {load.rate} requests/s, nothing changed yet",
             asyncio.sleep(LEAD_SECONDS),

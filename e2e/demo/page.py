@@ -67,12 +67,13 @@ def build_page(sides: Sequence[Measurement], setting: Setting) -> str:
 </head>
 <body>
 <h1>The same update, with and without StatefulRollout</h1>
-<p>Five pods of a sharded key-value store hold {setting.keys:,} keys in memory. Clients keep reading and writing,
-{setting.rate} requests a second. Then one line of the pod template changes, and every pod is replaced.</p>
+<p>A sharded key-value store of {sides[0].variant.store.replicas} pods holds {setting.keys:,} keys in memory. Clients
+keep reading and writing, {setting.rate} requests a second. Then one line of the pod template changes, and every pod is
+replaced.</p>
 <div class=cards>{"".join(map(_card, sides, figures))}</div>
 {_table(sides, figures)}
 <p class=soft>Both timelines below share their scales; the dashed lines are the change of the template and the end of
-the update. Point at a bar for its figures.</p>
+the update. Where a pod has no bar, it does not exist. Point at a bar for its figures.</p>
 {timelines}
 {_problems(sides[-1])}
 {_method(sides, setting)}

@@ -35,11 +35,18 @@ def bars_of(measured: Measurement) -> list[Bar]:
 
 
 def reported_bars(versions: Sequence[tuple[float, Mapping[str, Any]]], until: float) -> list[Bar]:
-    """The bars that the status of a StatefulRollout tells over time; a pod that it does not list has none."""
+    """The bars that the status of a StatefulRollout tells over time; a pod that it does not list has none.
+
+    A pod counts as new only where it is at the revision that was wanted last.
+    """
+    newest = versions[-1][1].get("status", {}).get("wantedRevision") if versions else None
     open_bars: dict[str, Bar] = {}
     closed: list[Bar] = []
     for at, rollout in versions:
-        stages = {pod["name"]: pod["stage"] for pod in rollout.get("status", {}).get("pods", ())}
+        pods = rollout.get("status", {}).get("pods", ())
+        stages = {
+            pod["name"]: OLD if pod["stage"] == NEW and pod.get("revision") != newest else pod["stage"] for pod in pods
+        }
         for pod in [pod for pod, bar in open_bars.items() if stages.get(pod) != bar.stage]:
             bar = open_bars.pop(pod)
             closed.append(Bar(pod, bar.stage, bar.since, at))

@@ -75,7 +75,7 @@ def build_statefulset(store: Kvstore) -> Manifest:
         ],
         "readinessProbe": {"httpGet": {"port": "admin", "path": "/readyz"}, "periodSeconds": 1, "timeoutSeconds": 2},
         "livenessProbe": {"httpGet": {"port": "admin", "path": "/healthz"}, "periodSeconds": 10, "timeoutSeconds": 5},
-        "resources": {"requests": {"cpu": "20m", "memory": "64Mi"}, "limits": {"memory": "256Mi"}},
+        "resources": {"requests": {"cpu": "100m", "memory": "64Mi"}, "limits": {"memory": "256Mi"}},
         "securityContext": build_container_security(),
         **({"volumeMounts": [{"name": "data", "mountPath": DATA_DIR}]} if store.volume else {}),
     }

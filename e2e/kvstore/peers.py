@@ -1,4 +1,4 @@
-"""Asking another member, over its admin port: five questions, and four ways in which an answer can be no.
+"""Asking another member, over its admin port: six questions, and four ways in which an answer can be no.
 
 The no's are exceptions that both sides share: `peer_api.py` turns them into a status, and here the status becomes
 the same exception again. Never decides what follows from an answer, and never asks twice: that is the caller's.

@@ -26,7 +26,7 @@ def settings_of(argv: list[str]) -> tuple[Settings, int]:
     parser.add_argument("--rate", type=float, default=300.0, help="requests per second (%(default)s)")
     parser.add_argument("--watch-rate", type=float, default=2000.0, help="keys watched per second (%(default)s)")
     parser.add_argument("--connections", type=int, default=16, help="keep-alive connections (%(default)s)")
-    parser.add_argument("--timeout-seconds", type=float, default=5.0, help="per request (%(default)s)")
+    parser.add_argument("--timeout-seconds", type=float, default=10.0, help="per request (%(default)s)")
     parser.add_argument("--control-port", type=int, default=CONTROL_PORT, help="to be asked on (%(default)s)")
     values = vars(parser.parse_args(argv))
     control_port = values.pop("control_port")

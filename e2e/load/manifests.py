@@ -25,7 +25,7 @@ def build_load(
         "args": [str(arg) for arg in args],
         "ports": [{"name": "control", "containerPort": CONTROL_PORT}],
         "readinessProbe": {"httpGet": {"port": "control", "path": "/readyz"}, "periodSeconds": 1, "timeoutSeconds": 5},
-        "resources": {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}},
+        "resources": {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}},
         "securityContext": build_container_security(),
     }
     return {

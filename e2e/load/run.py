@@ -44,7 +44,7 @@ class Settings:
     rate: float = 300.0
     watch_rate: float = 2000.0
     connections: int = 16
-    timeout_seconds: float = 5.0
+    timeout_seconds: float = 10.0
 
 
 class Load:
