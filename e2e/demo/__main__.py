@@ -53,7 +53,8 @@ async def run(options: argparse.Namespace, terminal: Terminal) -> int:
     """Carry the demo out; return the exit status. Raises DemoError."""
     cluster = await locate(options.kubeconfig)
     variants = build_variants(options.store_image)
-    _mention_load(cluster, terminal)
+    before = os.getloadavg()[0]
+    _mention_load(cluster, before, terminal)
     async with asyncio.TaskGroup() as group:
         for variant in variants:
             group.create_task(remove(cluster, variant, terminal))
@@ -62,7 +63,8 @@ async def run(options: argparse.Namespace, terminal: Terminal) -> int:
     sides = await _measure_all(cluster, variants, options, terminal)
     version = json.loads(await cluster.run("version", "--output", "json"))["serverVersion"]["gitVersion"]
     nodes = len((await cluster.get("nodes"))["items"])
-    page = _write(sides, Setting(version, nodes, options.keys, options.rate, options.together))
+    machine = "" if cluster.external else _describe_machine(before)
+    page = _write(sides, Setting(version, nodes, options.keys, options.rate, options.together, machine))
     return report(cluster, sides, page)
 
 
@@ -106,8 +108,15 @@ def report(cluster: Cluster, sides: Sequence[Measurement], page: Path) -> int:
     return 1 if problems else 0
 
 
-def _mention_load(cluster: Cluster, terminal: Terminal) -> None:
-    busy, cores = os.getloadavg()[0], os.cpu_count() or 1
+def _describe_machine(before: float) -> str:
+    return (
+        f" on one machine of {os.cpu_count()} cores; its load average was {before:.1f} before the demo and "
+        f"{os.getloadavg()[0]:.1f} after it"
+    )
+
+
+def _mention_load(cluster: Cluster, busy: float, terminal: Terminal) -> None:
+    cores = os.cpu_count() or 1
     if not cluster.external and busy > 2 * cores:
         terminal.say(
             f"this machine is busy (load average {busy:.1f} on {cores} cores): slow requests may say more about "

@@ -188,7 +188,10 @@ def _draw_time(measured: Measurement, scales: Scales, bottom: float) -> list[str
     at = ceil(scales.since / step) * step
     while at <= scales.until:
         x = scales.x(at)
-        parts += [_line(x, 40, x, bottom, "grid"), _text(x, bottom + 16, f"{at} s".replace("-", "−"), "middle")]
+        parts += [
+            _line(x, 40, x, bottom, "grid"),
+            _text(x, bottom + 16, f"{at} s".replace("-", "\N{MINUS SIGN}"), "middle"),
+        ]
         at += step
     complete = measured.completed_at - measured.changed_at
     for moment, words in ((0.0, "template changed"), (complete, f"complete after {complete:.0f} s")):

@@ -46,6 +46,8 @@ class Setting:
     rate: int
     """Requests per second."""
     together: bool
+    machine: str
+    """How busy the machine of the nodes was, in words; empty where it is not this one."""
 
 
 def build_page(sides: Sequence[Measurement], setting: Setting) -> str:
@@ -138,8 +140,8 @@ def _method(sides: Sequence[Measurement], setting: Setting) -> str:
     watched = " and ".join(f"{side.stats['watcher']['requests']:,}" for side in sides)
     troubled = " and ".join(f"{side.stats['watcher']['failed']:,}" for side in sides)
     return f"""<h2>How this was measured</h2>
-<p>{day}, Kubernetes {escape(setting.kubernetes)}, {setting.nodes} nodes. Both sides ran on the same cluster, {order},
-with the same image, the same resources, as many pods, and the same change:
+<p>{day}, Kubernetes {escape(setting.kubernetes)}, {setting.nodes} nodes{escape(setting.machine)}. Both sides ran on the
+same cluster, {order}, with the same image, the same resources, as many pods, and the same change:
 <code>kubectl set env statefulset/kvstore VERSION=2</code>.</p>
 <p>The client runs in the cluster and connects through the Service over keep-alive connections. It sends on a fixed
 schedule whatever the answers do, sends nothing twice, and measures from the moment a request was due: a store that

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from statefulrollout.api import names
-
 from tests.simulation.world.builders import User, a_world
 from tests.simulation.world.driver import Operator
 from tests.simulation.world.invariants import every_invariant

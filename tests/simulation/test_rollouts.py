@@ -8,7 +8,6 @@ from __future__ import annotations
 import pytest
 
 from statefulrollout.api import names
-
 from tests.simulation.scenario import a_scenario, gates
 from tests.simulation.world.application import Silence
 from tests.simulation.world.builders import a_budget

@@ -76,14 +76,14 @@ def _is_vacant(place: Place | None) -> bool:
     return place is None or place.pod.terminating or place.pod.released
 
 
-def build_set_fence(target: StatefulSetView, fence: FenceKind) -> SetFence | None:
-    """What makes the fence stand; None where it does."""
+def build_set_fence(target: StatefulSetView, fence: FenceKind, *, ours: bool) -> SetFence | None:
+    """What makes the fence stand; None where it does. `ours`: we had set it before, so another value is foreign."""
     live = kind_of(target.update_strategy)
     if live is fence:
         return None
     reason, message = _EVENTS[fence]
-    if live is FenceKind.ACCEPT and fence is FenceKind.HOLD and not target.strategy_writers:
-        reason, message = "RolloutComplete", f"revision {target.update_revision} is accepted"
-    if target.strategy_writers:
+    if ours and target.strategy_writers:
         message = f"{message}; updateStrategy had been written by {', '.join(target.strategy_writers)}"
+    elif live is FenceKind.ACCEPT and fence is FenceKind.HOLD and ours:
+        reason, message = "RolloutComplete", f"revision {target.update_revision} is accepted"
     return SetFence(STRATEGIES[fence], target.update_strategy, reason, message)

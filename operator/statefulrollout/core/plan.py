@@ -98,7 +98,6 @@ def decide(snapshot: Snapshot, now: float) -> Plan:
         around=around,
         membership=members.waiting,
         fence_stands=kind_of(target.update_strategy) is fence and target.observed,
-        restored=restored,
         may_close_gate=False,
         now=now,
     )
@@ -107,11 +106,12 @@ def decide(snapshot: Snapshot, now: float) -> Plan:
     scene = Scene(snapshot, target, places, frozenset(), checks, troubles)
     chosen, held = _choose(scene, stand) if target.observed else ((), {})
     ledger = _ledger_after(snapshot, members.declaration, steps)
+    set_fence = build_set_fence(target, fence, ours=recorded.original_strategy is not None)
     pod_actions = [*(action for step in steps.values() for action in step.actions), *chosen]
     return Plan(
         actions=(
             *([WriteLedger(ledger)] if ledger != recorded else []),
-            *([set_fence] if (set_fence := build_set_fence(target, fence)) else []),
+            *([set_fence] if set_fence else []),
             *(action for action in pod_actions if isinstance(action, MarkPod)),
             *(action for action in pod_actions if isinstance(action, RemovePod)),
         ),

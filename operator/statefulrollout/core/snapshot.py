@@ -54,7 +54,7 @@ class Facts:
     """The annotation that says what the pod's conditions were true for.
 
     `wanted` is the revision the pod leaves for (empty while it serves); `containers` maps the name of each
-    container that hooks address to the ID it had. `stuck` says that the pod was chosen because it could not become
+    container to the ID it had. `stuck` says that the pod was chosen because it could not become
     healthy: it serves nobody, so nothing is asked of it.
     """
 
@@ -147,7 +147,7 @@ class StatefulSetView:
     controller: str = ""
     """`Kind/name` of the object that controls the StatefulSet, where there is one."""
     strategy_writers: tuple[str, ...] = ()
-    """Field managers other than ours that own part of `updateStrategy`."""
+    """Field managers other than ours that wrote the partition in `updateStrategy`."""
 
     @property
     def ordinals(self) -> range:

@@ -180,7 +180,10 @@ def are_running(snapshot: Snapshot, pod: PodView) -> bool:
 
 def facts_match_containers(snapshot: Snapshot, pod: PodView) -> bool:
     """Whether the containers that hooks address are the very ones the facts were written for."""
-    return pod.facts is not None and dict(pod.facts.containers) == dict(identity_of(snapshot, pod))
+    if pod.facts is None:
+        return False
+    noted = pod.facts.containers
+    return all(noted.get(name) == identity for name, identity in identity_of(snapshot, pod).items())
 
 
 def is_soaked(snapshot: Snapshot, pod: PodView, now: float) -> bool:
@@ -198,10 +201,15 @@ def soaked_at(snapshot: Snapshot, pod: PodView) -> float:
     return began + soak + 1.0 if soak else 0.0
 
 
-def identity_of(snapshot: Snapshot, pod: PodView) -> Mapping[str, str]:
-    """The container IDs that facts about this pod are bound to: of the containers that hooks address.
+def containers_of(pod: PodView) -> Mapping[str, str]:
+    """The IDs of all containers, by name: noted with the facts, so that hooks added later find theirs among them."""
+    return {container.name: container.id for container in pod.containers}
 
-    A restart of a log sidecar means nothing; a restart of the database does. Without hooks nothing is bound.
+
+def identity_of(snapshot: Snapshot, pod: PodView) -> Mapping[str, str]:
+    """The IDs of the containers that hooks address.
+
+    A restart of a log sidecar means nothing; a restart of the database does. Without hooks nothing matters.
     """
     addressed = addressed_containers(snapshot.rollout.spec, snapshot.target)
     return {container.name: container.id for container in pod.containers if container.name in addressed}
@@ -270,6 +278,10 @@ def _unrecoverable(container: ContainerView) -> str:
 
 
 def can_be_asked(pod: PodView) -> bool:
-    """Whether calls to the pod itself make sense: a dead pod cannot be asked, and has nothing left to hand over."""
+    """Whether calls to the pod itself make sense: a dead pod cannot be asked, and has nothing left to hand over.
+
+    One that is merely not ready may be in the midst of its drain: it is asked.
+    """
     chosen_as_stuck = pod.facts is not None and pod.facts.stuck
-    return not chosen_as_stuck and bool(pod.ip) and not pod.finished
+    dead = pod.finished or any(_unrecoverable(container) for container in pod.containers)
+    return not chosen_as_stuck and not dead and bool(pod.ip)

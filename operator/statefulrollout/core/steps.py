@@ -18,7 +18,7 @@ from statefulrollout.core.judging import Judgement, judge_hook
 from statefulrollout.core.ledger import OpenHook
 from statefulrollout.core.questions import Surroundings
 from statefulrollout.core.snapshot import Facts, Snapshot
-from statefulrollout.core.stages import Place, Stage, can_be_asked, facts_match_containers, identity_of, soaked_at
+from statefulrollout.core.stages import Place, Stage, can_be_asked, containers_of, facts_match_containers, soaked_at
 
 CLOSED = {names.SERVING: False}
 OPENED = {names.SERVING: True, names.DRAINED: False, names.MIGRATED: False}
@@ -59,7 +59,6 @@ class Stand:
         around: the snapshot, the places and the roster.
         membership: what the membership waits for; None where it is settled or not used.
         fence_stands: the fence that shall stand does, and the StatefulSet controller has seen it.
-        restored: UIDs of the pods whose own restore or undo is done.
         may_close_gate: whether the budget can spare a serving pod for its restore.
         now: seconds since the epoch.
     """
@@ -67,7 +66,6 @@ class Stand:
     around: Surroundings
     membership: Waiting | None
     fence_stands: bool
-    restored: frozenset[str]
     may_close_gate: bool
     now: float
 
@@ -87,7 +85,7 @@ def step_of(stand: Stand, place: Place) -> Step:
 
 def begin(stand: Stand, place: Place) -> MarkPod:
     """Take the pod out of service: the first write of its departure."""
-    facts = Facts(place.leaves_for or "", identity_of(stand.snapshot, place.pod), stuck=bool(place.stuck))
+    facts = Facts(place.leaves_for or "", containers_of(place.pod), stuck=bool(place.stuck))
     why = f"{place.stuck}; goes first" if place.stuck else f"leaves for {place.leaves_for}"
     return MarkPod(place.pod, "PodIsolated", f"out of service: {why}", {**OPENED, **CLOSED}, facts=facts, fenced=True)
 
@@ -156,7 +154,7 @@ def _take_over(stand: Stand, place: Place) -> MarkPod | None:
     """Put the pod under the lid; one that serves already is taken over with what is true of it now."""
     resting = place.stage in (Stage.SERVING, Stage.SOAKING, Stage.UPDATED)
     if resting and not facts_match_containers(stand.snapshot, place.pod):
-        facts = Facts(containers=identity_of(stand.snapshot, place.pod))
+        facts = Facts(containers=containers_of(place.pod))
         return MarkPod(place.pod, "", "", {names.SERVING: True}, facts=facts, fenced=True)
     return None if place.pod.fenced else MarkPod(place.pod, "", "", fenced=True)
 
@@ -217,7 +215,7 @@ def _release(stand: Stand, place: Place, step: Step) -> Step:
 
 def _leaving_facts(stand: Stand, place: Place) -> Facts:
     stuck = place.pod.facts is not None and place.pod.facts.stuck
-    return Facts(place.leaves_for or "", identity_of(stand.snapshot, place.pod), stuck=stuck)
+    return Facts(place.leaves_for or "", containers_of(place.pod), stuck=stuck)
 
 
 def _can_ask(place: Place, hook: Hook) -> bool:
@@ -320,7 +318,7 @@ def _open_gate(stand: Stand, place: Place, step: Step, reason: str, message: str
     if rolling and not stand.fence_stands:
         # With the last gate open and the wrong fence, the controller would accept the revision before its soak.
         return replace(step, closes=(), waiting=Waiting("fence", "the StatefulSet controller has not seen it yet"))
-    facts = Facts(containers=identity_of(stand.snapshot, place.pod))
+    facts = Facts(containers=containers_of(place.pod))
     mark = MarkPod(place.pod, reason, message, OPENED, facts=facts, fenced=True)
     return replace(step, actions=(mark,), waiting=None)
 

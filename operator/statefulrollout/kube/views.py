@@ -97,9 +97,11 @@ def stateful_set_of(raw: Json) -> StatefulSetView:
 
 
 def _writers_of(managed_fields: Iterable[Json]) -> Iterable[str]:
+    """Who else wrote the partition; at its creation a StatefulSet's creator has, by default."""
     for entry in managed_fields:
-        spec = (entry.get("fieldsV1") or {}).get("f:spec") or {}
-        if "f:updateStrategy" in spec and entry.get("manager") != names.FIELD_MANAGER:
+        owned = ((entry.get("fieldsV1") or {}).get("f:spec") or {}).get("f:updateStrategy") or {}
+        partition = "f:partition" in (owned.get("f:rollingUpdate") or {})
+        if partition and entry.get("manager") != names.FIELD_MANAGER:
             yield entry.get("manager") or "unknown"
 
 

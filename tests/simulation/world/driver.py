@@ -1,6 +1,6 @@
 """The operator's process in the simulated world: its own parts, joined as its `__main__` joins them.
 
-Real are the reconciler, the queue, the reflectors, the hook client and the events; left out are the election, kopf
+Real are the reconciler, the sweep, the queue, the reflectors, the hook client and the events; left out are the election, kopf
 and the servers. `kill` is SIGKILL: every task stops where it is, and a call under way is never answered.
 """
 
@@ -12,6 +12,7 @@ from typing import cast
 
 import aiohttp
 
+from statefulrollout.__main__ import sweep_forever
 from statefulrollout.errors import StatefulRolloutError
 from statefulrollout.handlers import Sources
 from statefulrollout.hooks.runner import HookRunner
@@ -34,7 +35,8 @@ class Process:
         self.kube = SimulatedKube(world.transport)
         self.queue: WorkQueue[Key] = WorkQueue()
         self.sources = Sources(self.kube, self.queue.wake_up)
-        session = cast("aiohttp.ClientSession", ApplicationSession(world.application))
+        self.session = ApplicationSession(world.application)
+        session = cast("aiohttp.ClientSession", self.session)
         self.hooks = HookRunner(session, self.queue.wake_up, world.clock)
         events = Events(self.kube, "statefulrollout-0", world.clock)
         self.reconciler = Reconciler(self.kube, self.hooks, events, lambda: None, world.clock)
@@ -42,7 +44,7 @@ class Process:
 
     def end(self) -> None:
         """Stop every task at once; nothing it still tries reaches the API server."""
-        self.kube.dead = True
+        self.kube.dead = self.session.dead = True
         self.task.cancel()
         self._closing = asyncio.create_task(self.hooks.aclose())
 
@@ -53,7 +55,7 @@ class Process:
                 group.create_task(view.run())
             for view in views:
                 await view.synced.wait()
-            group.create_task(self._sweep())
+            group.create_task(sweep_forever(self.reconciler, self.queue, SWEEP_SECONDS))
             group.create_task(self.queue.run(self._reconcile, workers=4))
 
     async def _reconcile(self, key: Key) -> float | None:
@@ -65,11 +67,6 @@ class Process:
         except Exception as error:
             self._world.fail(error)
             raise
-
-    async def _sweep(self) -> None:
-        while True:
-            self.queue.add_all(await self.reconciler.sweep(), within=0.0)
-            await asyncio.sleep(SWEEP_SECONDS)
 
 
 class Operator:
@@ -139,5 +136,6 @@ class Operator:
         scripts.append(count)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and (error := task.exception()) is not None:
-            raise error
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, Exception):
+            self._world.fail(error)

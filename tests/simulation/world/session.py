@@ -56,15 +56,18 @@ class _Exchange:
 
 
 class ApplicationSession:
-    """What the hook client needs of an `aiohttp.ClientSession`."""
+    """What the hook client needs of an `aiohttp.ClientSession`; `dead` once its process is gone."""
 
     def __init__(self, application: Application, seconds: float = 0.002) -> None:
         self._application = application
         self._seconds = seconds
+        self.dead = False
 
     def request(
         self, method: str, url: URL, *, data: bytes | None, timeout: aiohttp.ClientTimeout, **_: Any
     ) -> _Exchange:
         """Send a request to the process at the URL's address."""
+        if self.dead:
+            raise asyncio.CancelledError
         body = (data or b"").decode()
         return _Exchange(self._application, method, URL(url), body, timeout.total or 0.0, self._seconds)

@@ -131,11 +131,15 @@ class World:
         reached: asyncio.Future[None] = self._loop.create_future()
 
         def look() -> bool:
-            if not reached.done():
+            if reached.done():
+                return True
+            try:
                 if self._broken is not None:
-                    reached.set_exception(self._broken)
-                elif until is not None and until():
+                    raise self._broken
+                if until is not None and until():
                     reached.set_result(None)
+            except Exception as error:
+                reached.set_exception(error)
             return reached.done()
 
         self._loop.look = look
