@@ -21,6 +21,8 @@ HELM = Path(sys.executable).with_name("helm")
 async def locate(kubeconfig: str | None) -> Cluster:
     """The cluster that the cluster tool made, or the one of the user's own kubeconfig. Raises DemoError."""
     tool = [sys.executable, "-m", "e2e.cluster", *(["--kubeconfig", kubeconfig] if kubeconfig else [])]
+    if kubeconfig:
+        await call(*tool, "up")  # creates nothing here: it only says why such a cluster cannot be used
     folder = (await call(*tool, "path")).strip()
     file = (await call(*tool, "kubeconfig")).strip()
     return Cluster(Path(folder) / "kubectl", Path(file), external=bool(kubeconfig))

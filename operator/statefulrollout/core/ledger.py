@@ -52,6 +52,8 @@ class Declaration(Entry):
     coordinator: str = ""
     done: bool = False
     at: float = 0.0
+    stalled: float | None = None
+    """Since when it has made no progress for longer than its `stallSeconds`."""
 
 
 class OpenHook(Entry):

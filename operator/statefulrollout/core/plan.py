@@ -66,6 +66,7 @@ class MembershipPlan:
     asks: tuple[Ask, ...] = ()
     waiting: Waiting | None = None
     trouble: str = ""
+    recheck_at: float | None = None
 
 
 def decide(snapshot: Snapshot, now: float) -> Plan:
@@ -127,7 +128,7 @@ def decide(snapshot: Snapshot, now: float) -> Plan:
         ledger=ledger,
         fence=fence,
         announcements=announcements,
-        recheck_at=_recheck_at(snapshot, around.roster, steps, now),
+        recheck_at=_recheck_at(around, members, steps, now),
     )
 
 
@@ -183,11 +184,17 @@ def _plan_membership(around: Surroundings, now: float) -> MembershipPlan:
 def _judge_membership(around: Surroundings, rules: Membership, declaration: Declaration, now: float) -> MembershipPlan:
     ask = questions.ask_of_membership(around, rules, declaration)
     report = around.snapshot.reports.get(ask.id)
-    judgement = judge_hook("membership", rules, declaration.at, None, report, now)
+    judgement = judge_hook("membership", rules, declaration.at, declaration.stalled, report, now)
+    if judgement.stalled != (declaration.stalled is not None):
+        declaration = declaration.model_copy(update={"stalled": now if judgement.stalled else None})
     if judgement.done:
         return MembershipPlan(declaration.model_copy(update={"done": True}), asks=(ask,))
+    due = [declaration.at + rules.deadline_seconds]
+    if rules.stall_seconds is not None and report is not None:
+        due.append(report.progressed + rules.stall_seconds)
     waiting = Waiting("membership", f"generation {declaration.generation}: {judgement.observed}", declaration.at)
-    return MembershipPlan(declaration, (ask,), waiting, judgement.trouble)
+    recheck_at = min((at for at in due if at > now), default=None)
+    return MembershipPlan(declaration, (ask,), waiting, judgement.trouble, recheck_at)
 
 
 def _fence(
@@ -279,10 +286,11 @@ def _is_settled(snapshot: Snapshot, identity: str) -> bool:
     return not pending or (report is not None and report.answer is Answer.DONE)
 
 
-def _recheck_at(snapshot: Snapshot, roster: Roster, steps: Mapping[str, Step], now: float) -> float | None:
-    times = [step.recheck_at for step in steps.values() if step.recheck_at is not None]
-    rules = snapshot.rollout.spec.membership
+def _recheck_at(around: Surroundings, members: MembershipPlan, steps: Mapping[str, Step], now: float) -> float | None:
+    times = [members.recheck_at, *(step.recheck_at for step in steps.values())]
+    rules = around.snapshot.rollout.spec.membership
     if rules is not None:
-        times += [absence.since + rules.away_seconds for absence in roster.away]
-        times += [snapshot.ledger.declaration.at + rules.deadline_seconds]
-    return min((at for at in times if at > now), default=None)
+        times += [absence.since + rules.away_seconds for absence in around.roster.away]
+        dark = (place.pod.since("Ready") for place in around.places if place.pod.serving and not place.pod.ready)
+        times += [since + rules.unknown_after_seconds for since in dark if since is not None]
+    return min((at for at in times if at is not None and at > now), default=None)

@@ -1,7 +1,7 @@
 """The operator's process in the simulated world: its own parts, joined as its `__main__` joins them.
 
-Real are the reconciler, the sweep, the queue, the reflectors, the hook client and the events; left out are the election, kopf
-and the servers. `kill` is SIGKILL: every task stops where it is, and a call under way is never answered.
+Real are the reconciler, the sweep, the queue, the reflectors, the hook client and the events; left out are the
+election, kopf and the servers. `kill` is SIGKILL: every task stops where it is, and a call under way is never answered.
 """
 
 from __future__ import annotations
