@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from statefulrollout.api import names
-from tests.simulation.scenario import a_scenario, gates
+from tests.simulation.scenario import a_scenario, gates, is_complete
 from tests.simulation.world.application import Silence
 from tests.simulation.world.builders import a_budget
 from tests.simulation.world.objects import is_true
@@ -291,3 +291,22 @@ async def test_the_operator_killed_at_a_stage_goes_on_where_it_was(stage: str) -
     await scenario.until_complete()
     assert scenario.images() == ["kvstore:2"] * 3
     assert scenario.world.lost_keys == set()
+
+
+async def test_with_nobody_left_to_take_over_no_pod_is_released() -> None:
+    scenario = await a_scenario(replicas=3, policy="Parallel", spec={"strategy": {"maxUnavailable": 2}})
+    held = [scenario.world.application.keys_of(scenario.world.pod(ordinal)["metadata"]["uid"]) for ordinal in range(3)]
+    await scenario.roll_out()
+    await scenario.until_stage("Draining", "kvstore-1")
+    scenario.user.delete_pod(0)
+    await scenario.until_complete()
+    assert len(scenario.world.lost_keys) <= held[0]
+
+
+async def test_a_hook_added_later_takes_no_pod_out_of_service() -> None:
+    scenario = await a_scenario(replicas=3, spec={"drain": None, "membership": None})
+    restore = {"apply": {"http": {"port": "admin", "path": "/restore"}}}
+    scenario.user.patch(names.PLURAL, {"spec": {"restore": restore}})
+    await scenario.world.run(limit_seconds=30)
+    assert "serving=False" not in scenario.world.history.transcript()
+    assert is_complete(scenario.world)

@@ -5,20 +5,12 @@ from __future__ import annotations
 import pytest
 
 from statefulrollout.api import names
-from statefulrollout.errors import ApiError
-from statefulrollout.kube.client import JSON_PATCH, MERGE_PATCH, STRATEGIC_MERGE_PATCH
-from tests.simulation.world.application import Silence
-from tests.simulation.world.builders import User, a_budget, a_world
-from tests.simulation.world.invariants import UNREACHABLE_PARTITION
+from tests.simulation.world.builders import HOLD, User, a_world
 from tests.simulation.world.loop import simulate
-from tests.simulation.world.objects import Json, condition_of, is_terminating, is_true
+from tests.simulation.world.objects import Json, is_terminating, is_true
 from tests.simulation.world.podtemplate import revision_of
-from tests.simulation.world.world import NAME, NAMESPACE, NotReached, World
-
-HOLD = {"type": "RollingUpdate", "rollingUpdate": {"partition": UNREACHABLE_PARTITION}}
-PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
-STATEFUL_SET = f"/apis/apps/v1/namespaces/{NAMESPACE}/statefulsets/{NAME}"
-ROLLOUT = f"/apis/{names.API_VERSION}/namespaces/{NAMESPACE}/{names.PLURAL}/{NAME}"
+from tests.simulation.world.requests import STATEFUL_SET, mark
+from tests.simulation.world.world import NotReached, World
 
 
 def status_of(world: World) -> Json:
@@ -43,12 +35,6 @@ def deletions_in(world: World) -> list[str]:
 
 def creations_in(world: World) -> list[str]:
     return [words.split()[1] for _, words in world.history.lines if " created at " in words]
-
-
-async def refusal_of(world: World, method: str, path: str, **arguments: object) -> int:
-    with pytest.raises(ApiError) as caught:
-        await world.user.call(method, path, **arguments)  # type: ignore[arg-type]
-    return caught.value.status
 
 
 @pytest.mark.parametrize("policy", ["OrderedReady", "Parallel"])
@@ -237,111 +223,6 @@ async def test_the_lid_lets_a_finished_pod_go() -> None:
     await world.run(until=lambda: len(creations_in(world)) == 1, limit_seconds=10)
 
 
-async def mark(world: World, ordinal: int, kind: str, status: str, **more: object) -> None:
-    pod = world.pod(ordinal)["metadata"]
-    body = {"metadata": {"uid": pod["uid"]}, "status": {"conditions": [{"type": kind, "status": status, **more}]}}
-    path = f"{PODS}/{pod['name']}/status"
-    await world.user.call("PATCH", path, body=body, content_type=STRATEGIC_MERGE_PATCH)
-
-
-async def test_a_pod_status_patch_merges_conditions_and_is_bound_to_the_uid() -> None:
-    world = await a_world(1)
-    conditions = len(world.pod(0)["status"]["conditions"])
-    await mark(world, 0, names.DRAINED, "True", reason="Done")
-    assert len(world.pod(0)["status"]["conditions"]) == conditions + 1
-    assert condition_of(world.pod(0), names.DRAINED) == {"type": names.DRAINED, "status": "True", "reason": "Done"}
-    body = {"metadata": {"uid": "another", "annotations": {"a": "b"}}}
-    path = f"{PODS}/kvstore-0/status"
-    assert await refusal_of(world, "PATCH", path, body=body, content_type=STRATEGIC_MERGE_PATCH) == 409
-    body["metadata"]["uid"] = world.pod(0)["metadata"]["uid"]
-    await world.user.call("PATCH", path, body=body, content_type=STRATEGIC_MERGE_PATCH)
-    assert world.pod(0)["metadata"]["annotations"] == {"a": "b"}
-
-
-async def test_a_json_patch_tests_before_it_replaces() -> None:
-    world = await a_world(1, targeted=False)
-    judged = {"op": "test", "path": "/spec/updateStrategy", "value": HOLD}
-    change = {"op": "replace", "path": "/spec/updateStrategy", "value": {"type": "OnDelete"}}
-    path = STATEFUL_SET
-    assert await refusal_of(world, "PATCH", path, body=[judged, change], content_type=JSON_PATCH) == 422
-    judged["value"] = world.stateful_set()["spec"]["updateStrategy"]
-    generation = world.stateful_set()["metadata"]["generation"]
-    changed = await world.user.call("PATCH", path, body=[judged, change], content_type=JSON_PATCH)
-    assert changed["spec"]["updateStrategy"] == {"type": "OnDelete"}
-    assert changed["metadata"]["generation"] == generation + 1
-
-
-async def test_status_and_spec_are_written_apart_and_only_the_spec_counts_as_a_generation() -> None:
-    world = await a_world(1)
-    body = {"status": {"phase": "Idle"}, "spec": {"paused": True}}
-    changed = await world.user.call("PATCH", f"{ROLLOUT}/status", body=body, content_type=MERGE_PATCH)
-    assert (changed["status"]["phase"], changed["spec"].get("paused"), changed["metadata"]["generation"]) == (
-        "Idle",
-        None,
-        1,
-    )
-    changed = await world.user.call(
-        "PATCH", ROLLOUT, body={**body, "status": {"phase": "No"}}, content_type=MERGE_PATCH
-    )
-    assert (changed["status"]["phase"], changed["spec"]["paused"], changed["metadata"]["generation"]) == (
-        "Idle",
-        True,
-        2,
-    )
-
-
-async def test_a_stale_resource_version_is_a_conflict() -> None:
-    world = await a_world(1)
-    stale = await world.user.call("GET", ROLLOUT)
-    User(world).pause()
-    assert await refusal_of(world, "PUT", ROLLOUT, body=stale) == 409
-    patch = {"metadata": {"resourceVersion": stale["metadata"]["resourceVersion"]}, "status": {"phase": "Idle"}}
-    assert await refusal_of(world, "PATCH", f"{ROLLOUT}/status", body=patch, content_type=MERGE_PATCH) == 409
-
-
-async def test_a_patch_that_changes_nothing_is_no_new_version() -> None:
-    world = await a_world(1)
-    before = await world.user.call("GET", ROLLOUT)
-    after = await world.user.call("PATCH", ROLLOUT, body={"spec": {}}, content_type=MERGE_PATCH)
-    assert before["metadata"]["resourceVersion"] == after["metadata"]["resourceVersion"]
-
-
-async def test_what_exists_is_not_created_and_what_does_not_exist_not_found() -> None:
-    world = await a_world(1)
-    body = {"metadata": {"name": NAME}, "spec": {"targetRef": {"name": NAME}}}
-    assert await refusal_of(world, "POST", ROLLOUT.removesuffix(f"/{NAME}"), body=body) == 409
-    assert await refusal_of(world, "GET", f"{PODS}/nobody") == 404
-
-
-async def test_a_delete_is_bound_to_uid_and_version() -> None:
-    world = await a_world(1)
-    for wrong in ({"uid": "another"}, {"resourceVersion": "1"}):
-        assert await refusal_of(world, "DELETE", f"{PODS}/kvstore-0", body={"preconditions": wrong}) == 409
-    right = {"uid": world.pod(0)["metadata"]["uid"]}
-    await world.user.call("DELETE", f"{PODS}/kvstore-0", body={"preconditions": right})
-    assert is_terminating(world.pod(0))
-
-
-async def test_an_eviction_needs_the_budget() -> None:
-    world = await a_world(3, targeted=False, budget=a_budget(maxUnavailable=1))
-
-    async def evict(ordinal: int) -> None:
-        meta = world.pod(ordinal)["metadata"]
-        options = {"preconditions": {"uid": meta["uid"]}}
-        body = {"kind": "Eviction", "metadata": {"name": meta["name"]}, "deleteOptions": options}
-        await world.user.call("POST", f"{PODS}/{meta['name']}/eviction", body=body)
-
-    await evict(2)
-    assert is_terminating(world.pod(2))
-    with pytest.raises(ApiError) as caught:
-        await evict(1)
-    assert (caught.value.status, caught.value.retry_after) == (429, 10)
-    await world.run(until=lambda: len(creations_in(world)) == 1 and is_true(world.pod(2), "Ready"))
-    await world.run(limit_seconds=1)
-    await evict(1)
-    assert is_terminating(world.pod(1))
-
-
 async def test_endpoints_follow_late() -> None:
     world = await a_world(2)
     world.endpoints.lag = 3.0
@@ -412,53 +293,6 @@ async def test_what_a_deleted_set_owned_is_collected() -> None:
     await world.user.call("DELETE", STATEFUL_SET)
     await world.run(limit_seconds=10)
     assert world.pods() == []
-
-
-def members_of(world: World, generation: int, *ordinals: int) -> str:
-    serving = [
-        f'{{"name": "{pod["metadata"]["name"]}", "uid": "{pod["metadata"]["uid"]}"}}'
-        for pod in world.pods()
-        if int(pod["metadata"]["name"][-1]) in ordinals
-    ]
-    return f'{{"members": {{"generation": {generation}, "serving": [{", ".join(serving)}], "joining": []}}}}'
-
-
-async def test_a_membership_moves_keys_until_nobody_else_holds_any() -> None:
-    world = await a_world(3)
-    application, address = world.application, world.pod(0)["status"]["podIP"]
-    leaving = world.pod(2)["metadata"]["uid"]
-    held = application.keys_of(leaving)
-    assert application.answer(address, "POST", "/members", members_of(world, 7, 0, 1)) == (202, {"progress": held})
-    await world.run(limit_seconds=application.seconds_per_move * held / 2)
-    reply = application.answer(address, "POST", "/members", members_of(world, 7, 0, 1))
-    assert isinstance(reply, tuple)
-    assert 0 < reply[1]["progress"] < held
-    assert application.settled_members() is None
-    await world.run(limit_seconds=application.seconds_per_move * held)
-    assert application.answer(address, "POST", "/members", members_of(world, 7, 0, 1)) == (200, {})
-    assert application.keys_of(leaving) == 0
-    assert application.answer(address, "POST", "/members", members_of(world, 6, 0, 1, 2)) == (409, {"generation": 7})
-    assert world.lost_keys == set()
-
-
-async def test_a_drain_takes_its_time_and_can_be_undone() -> None:
-    world = await a_world(1)
-    uid, address = world.pod(0)["metadata"]["uid"], world.pod(0)["status"]["podIP"]
-    assert world.application.answer(address, "POST", "/drain", "") == (202, {"progress": 1.0})
-    await world.run(limit_seconds=1)
-    assert world.application.is_drained(uid)
-    assert world.application.answer(address, "POST", "/drain", "") == (200, {})
-    world.application.answer(address, "DELETE", "/drain", "")
-    assert not world.application.is_drained(uid)
-
-
-async def test_answers_follow_the_script() -> None:
-    world = await a_world(2)
-    world.application.script("drain", 503, Silence.HANG, 404, pod="kvstore-1", forever=True)
-    addresses = [pod["status"]["podIP"] for pod in world.pods()]
-    replies = [world.application.answer(addresses[1], "POST", "/drain", "") for _ in range(4)]
-    assert replies == [(503, {}), Silence.HANG, (404, {}), (404, {})]
-    assert world.application.answer(addresses[0], "POST", "/drain", "") == (202, {"progress": 1.0})
 
 
 @pytest.mark.parametrize("seed", [1, 2])

@@ -62,11 +62,19 @@ def roster_of(snapshot: Snapshot, places: Sequence[Place], now: float, restored:
         elif place.stage in JOINING:
             if pod.uid in restored or (pod.uid, member_of(snapshot, pod).containers) in named:
                 joining.append(pod)
-        elif place.stage in (Stage.MIGRATING, Stage.RELEASED, Stage.TERMINATING):
+        elif _has_state_to_hand_over(place):
             leaving.append(pod)
-    present = {pod.name for pod in (*serving, *joining, *leaving)} | set(unknown)
+    gone = {place.pod.name for place in places if place.stage in (Stage.MIGRATING, Stage.RELEASED)}
+    present = {pod.name for pod in (*serving, *joining, *leaving)} | set(unknown) | gone
     away = _away(snapshot, last, present, now) if rules is not None else ()
     return Roster(tuple(serving), tuple(joining), tuple(leaving), away, tuple(unknown))
+
+
+def _has_state_to_hand_over(place: Place) -> bool:
+    """One that was released has handed over all it had; one that was chosen because it is dead cannot."""
+    if place.stage is Stage.MIGRATING:
+        return not (place.pod.facts is not None and place.pod.facts.stuck)
+    return place.stage is Stage.TERMINATING and not place.pod.finished
 
 
 def _is_unreachable(pod: PodView, rules: Membership, now: float) -> bool:

@@ -21,7 +21,6 @@ from statefulrollout.core.fence import build_set_fence, fence_of, kind_of
 from statefulrollout.core.guards import Scene, judge
 from statefulrollout.core.judging import Judgement, judge_check, judge_hook
 from statefulrollout.core.ledger import Declaration, Ledger
-from statefulrollout.core.membership import Roster
 from statefulrollout.core.questions import Surroundings
 from statefulrollout.core.snapshot import FenceKind, Snapshot, StatefulSetView
 from statefulrollout.core.stages import IN_MOTION, Place, Stage, has_failed, places_of
@@ -154,7 +153,7 @@ def _ask_checks(
     idle = target.current_revision == target.update_revision and all(place.leaves_for is None for place in places)
     if idle:
         return (), {}
-    around = Surroundings(snapshot, places, Roster((), (), (), (), ()))
+    around = Surroundings(snapshot, places, membership.roster_of(snapshot, places, now, frozenset()))
     asks = {check.name: questions.ask_of_check(around, check) for check in snapshot.rollout.spec.checks}
     judged = {
         check.name: judge_check(check, snapshot.reports.get(asks[check.name].id), now)
@@ -170,8 +169,11 @@ def _troubles_of(checks: Mapping[str, Judgement]) -> list[str]:
 def _plan_membership(around: Surroundings, now: float) -> MembershipPlan:
     snapshot, roster = around.snapshot, around.roster
     rules, last = snapshot.rollout.spec.membership, snapshot.ledger.declaration
-    if rules is None or not roster.members:
+    if rules is None:
         return MembershipPlan(last)
+    if not roster.members:
+        nobody_left = Waiting("membership", "nobody is left who could take over")
+        return MembershipPlan(last, waiting=nobody_left if roster.leaving and not _may_all_leave(snapshot) else None)
     coordinator = membership.coordinator_of(snapshot, around.places, roster)
     declaration = membership.declaration_of(snapshot, roster, coordinator, now)
     if declaration.done:
@@ -179,6 +181,15 @@ def _plan_membership(around: Surroundings, now: float) -> MembershipPlan:
     if not coordinator:
         return MembershipPlan(declaration, waiting=Waiting("membership", "no member can be asked", declaration.at))
     return _judge_membership(around, rules, declaration, now)
+
+
+def _may_all_leave(snapshot: Snapshot) -> bool:
+    """Whether there need not be anybody to take over: nobody else is wanted, or a full outage is."""
+    target, strategy = snapshot.target, snapshot.rollout.spec.strategy
+    if target is None or target.replicas <= 1:
+        return True
+    limit = max_unavailable_of(strategy.max_unavailable, target.replicas)
+    return strategy.allow_full_outage and limit >= target.replicas
 
 
 def _judge_membership(around: Surroundings, rules: Membership, declaration: Declaration, now: float) -> MembershipPlan:

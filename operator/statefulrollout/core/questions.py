@@ -104,15 +104,14 @@ def _addresses_of(
 
 
 def document_of(
-    around: Surroundings, title: str, identity: str, deadline: float, pod: PodView | None
+    around: Surroundings, title: str, identity: str, deadline: float | None, pod: PodView | None
 ) -> dict[str, Any]:
-    """The JSON document that a hook receives."""
+    """The JSON document that a hook or check receives; `deadline` is in seconds since the epoch, None for a check."""
     rollout, target = around.snapshot.rollout, around.snapshot.target
     document: dict[str, Any] = {
         "apiVersion": names.HOOKS_API_VERSION,
         "hook": title,
         "id": identity,
-        "deadline": datetime.fromtimestamp(deadline, UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
         "rollout": {
             "namespace": rollout.namespace,
             "name": rollout.name,
@@ -122,6 +121,9 @@ def document_of(
             around.snapshot, around.roster, around.snapshot.ledger.declaration.generation
         ),
     }
+    if deadline is not None:
+        until = datetime.fromtimestamp(deadline, UTC)
+        document["deadline"] = until.isoformat(timespec="seconds").replace("+00:00", "Z")
     if pod is not None:
         document["pod"] = pod_document_of(pod)
     return document
@@ -229,7 +231,7 @@ def ask_of_check(around: Surroundings, check: Check) -> Ask:
     """
     serving = [place.pod for place in around.places if place.stage in (Stage.SERVING, Stage.SOAKING, Stage.UPDATED)]
     identity = f"check/{check.name}/{_digest(sorted(pod.uid for pod in serving))}"
-    document = document_of(around, f"check-{check.name}", identity, 0.0, None)
+    document = document_of(around, f"check-{check.name}", identity, None, None)
     to = None if check.call.target is Target.ANY_PEER else serving
     return Ask(
         id=identity,

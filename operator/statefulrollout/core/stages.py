@@ -171,7 +171,7 @@ def are_running(snapshot: Snapshot, pod: PodView) -> bool:
     A pod that runs but fails its readiness probe for a moment is no traffic's target, yet it has lost nothing: it
     stays what it was.
     """
-    addressed = addressed_containers(snapshot.rollout.spec, snapshot.target)
+    addressed = identity_of(snapshot, pod).keys()
     if not addressed:
         return pod.containers_ready
     running = {container.name for container in pod.containers if container.running}

@@ -7,9 +7,12 @@ from typing import Any
 from statefulrollout.api import names
 from tests.simulation.world.apiserver import USER
 from tests.simulation.world.objects import Json, is_true, merge_patched, strategic_merge_patched, timestamp
+from tests.simulation.world.podtemplate import UNREACHABLE_PARTITION
 from tests.simulation.world.world import NAME, NAMESPACE, World
 
 LABELS = {"app": NAME}
+HOLD: Json = {"type": "RollingUpdate", "rollingUpdate": {"partition": UNREACHABLE_PARTITION}}
+"""The update strategy under which pods come back at the current revision."""
 SPEC: Json = {
     "targetRef": {"name": NAME},
     "strategy": {"soakSeconds": 2},

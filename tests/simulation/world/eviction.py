@@ -109,6 +109,8 @@ class DisruptionController:
             and (since := budget["status"].get("disruptedPods", {}).get(pod["metadata"]["name"]))
             and epoch_of(since) + DELETION_SECONDS > now
         }
+        if disrupted:
+            self._worker.add_after(key, DELETION_SECONDS)
         healthy = sum(
             is_true(pod, "Ready") and not is_terminating(pod) and pod["metadata"]["name"] not in disrupted
             for pod in pods

@@ -12,11 +12,9 @@ import json
 from statefulrollout.api import names
 from tests.simulation.world.apiserver import OPERATOR, Change
 from tests.simulation.world.objects import Json, condition_of, epoch_of, is_terminating, is_true, ordinal_of
-from tests.simulation.world.podtemplate import revision_of
+from tests.simulation.world.podtemplate import UNREACHABLE_PARTITION, revision_of
 from tests.simulation.world.rest import Request
 from tests.simulation.world.world import NAME, NAMESPACE, Invariant, World
-
-UNREACHABLE_PARTITION = 2_147_483_647
 
 
 def every_invariant(world: World) -> tuple[Invariant, ...]:
@@ -71,8 +69,10 @@ class I1Budget(_Rule):
         return None
 
     def _problem(self, change: Change) -> str | None:
-        spec = self._world.stateful_set()["spec"]
-        strategy = _rollout_spec(self._world).get("strategy", {})
+        spec, rollout = self._world.stateful_set()["spec"], _rollout_spec(self._world)
+        if not rollout:
+            return None
+        strategy = rollout.get("strategy", {})
         limit = _resolved(strategy.get("maxUnavailable", 1), spec["replicas"])
         away = sorted(ordinal for ordinal in range(spec["replicas"]) if self._is_away(ordinal, change, strategy))
         if len(away) <= limit or ordinal_of(change.name) not in away:
@@ -159,7 +159,8 @@ class I5Revision(_Rule):
     """A pod that dies comes back at the revision that the fence gives; one that dies while paused, at the accepted one.
 
     The second half counts from `seconds_to_close` after the pause, for pods that were not released, while the
-    operator is up (it has been heard of within its resync).
+    operator is up (it has been heard of within its resync), and while another pod is outdated: once all are updated,
+    a fence that holds would accept the revision unsoaked, so it has to stay open.
     """
 
     def __init__(self, world: World, seconds_to_close: float = 5.0, silence: float = 90.0) -> None:
@@ -183,7 +184,10 @@ class I5Revision(_Rule):
     def _is_closed(self, now: float) -> bool:
         seen = self._world.transport.seen
         is_up = bool(seen) and now - seen[-1].at < self._silence
-        return is_up and self._paused_since is not None and now - self._paused_since >= self._seconds_to_close
+        wanted = self._world.stateful_set()["status"].get("updateRevision")
+        is_between = any(revision_of(pod) != wanted for pod in self._world.pods())
+        paused = self._paused_since is not None and now - self._paused_since >= self._seconds_to_close
+        return is_up and is_between and paused
 
     def _problem(self, change: Change) -> str | None:
         stateful_set = self._world.stateful_set()

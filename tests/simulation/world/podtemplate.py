@@ -9,6 +9,8 @@ from __future__ import annotations
 from statefulrollout.api import names
 from tests.simulation.world.objects import Json, condition_of, copied, epoch_of, is_true, ordinal_of
 
+UNREACHABLE_PARTITION = 2_147_483_647
+"""The largest partition: no ordinal is at or above it."""
 POD_NAME_LABEL = "statefulset.kubernetes.io/pod-name"
 
 

@@ -158,13 +158,13 @@ class SimulatedKube(Kube):
         try:
             async with asyncio.timeout(seconds):
                 while True:
+                    news.clear()
                     for change in log[position:]:
                         position += 1
                         event = _event_of(change, found["plural"], found["namespace"] or "", selector)
                         if event is not None:
                             await self._arrive(change.at)
                             yield event
-                    news.clear()
                     await news.wait()
         except TimeoutError:
             return

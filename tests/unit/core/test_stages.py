@@ -15,6 +15,7 @@ from tests.builders import (
     NOW,
     STORE,
     a_call,
+    a_hook,
     a_ledger,
     a_pod,
     a_rolling_set,
@@ -80,9 +81,7 @@ def test_without_a_drain_isolation_ends_with_the_last_slice() -> None:
     assert place_of(bare, isolated=0, drain=None).stage is Stage.DRAINING
 
 
-@pytest.mark.parametrize(
-    "pod", [OLD.ungated().but(facts=Facts("v2", {STORE: f"{OLD.uid}/1"})), OLD.isolated("v2", stuck=True)]
-)
+@pytest.mark.parametrize("pod", [OLD.isolated("v2").but(gated=False), OLD.isolated("v2", stuck=True)])
 def test_who_has_no_gate_or_no_traffic_is_not_isolated_first(pod: PodView) -> None:
     assert place_of(pod, isolated=None).stage is Stage.DRAINING
 
@@ -108,12 +107,13 @@ def test_a_restart_of_a_container_that_no_hook_addresses_means_nothing() -> None
     assert place_of(pod.but(containers=(*pod.containers, sidecar))).stage is Stage.MIGRATING
 
 
-@pytest.mark.parametrize("stage", [Stage.SERVING, Stage.UPDATED])
-def test_a_readiness_probe_that_fails_for_a_moment_moves_no_pod_off_its_path(stage: Stage) -> None:
-    target = ROLLING if stage is Stage.SERVING else IDLE
-    blip = place_of(OLD.failing_probe(), target)
-    assert blip.stage is (Stage.SERVING if stage is Stage.SERVING else Stage.SOAKING)
-    assert not blip.available
+@pytest.mark.parametrize(("stage", "target"), [(Stage.SERVING, ROLLING), (Stage.SOAKING, IDLE)])
+def test_a_readiness_probe_that_fails_for_a_moment_sends_nobody_to_be_restored(
+    stage: Stage, target: StatefulSetView
+) -> None:
+    place = place_of(OLD.failing_probe(), target)
+    assert place.stage is stage
+    assert not place.available
 
 
 def test_a_drained_pod_that_fails_its_probe_stays_drained() -> None:
@@ -279,6 +279,8 @@ def test_facts_are_bound_to_the_containers_that_hooks_address(containers: set[st
         (False, OLD.isolated("v2", stuck=True)),
         (False, OLD.but(ip="")),
         (False, OLD.but(phase="Failed")),
+        (False, OLD.waiting_in("CrashLoopBackOff")),
+        (True, OLD.failing_probe()),
     ],
 )
 def test_who_is_dead_or_was_chosen_as_stuck_is_not_asked(alive: bool, pod: PodView) -> None:
@@ -287,3 +289,13 @@ def test_who_is_dead_or_was_chosen_as_stuck_is_not_asked(alive: bool, pod: PodVi
 
 def test_membership_alone_binds_facts_too() -> None:
     assert addressed_containers(a_spec(drain=None, membership=MEMBERSHIP), IDLE) == {STORE}
+
+
+def test_a_hook_that_is_added_later_finds_its_container_among_the_facts() -> None:
+    assert place_of(OLD, drain=None).stage is Stage.SERVING
+    assert place_of(OLD, restore=a_hook("/restore")).stage is Stage.SERVING
+
+
+def test_a_template_that_names_the_addressed_container_anew_sends_no_serving_pod_to_be_restored() -> None:
+    renamed = replace(ROLLING, ports={"admin": frozenset({"db"})}, numbered_ports={8081: frozenset({"db"})})
+    assert place_of(OLD, renamed).stage is Stage.SERVING

@@ -1,0 +1,243 @@
+"""The next step of a pod on its way out: what is done, what is asked, what is waited for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from statefulrollout.api import names
+from statefulrollout.core.actions import How, MarkPod, RemovePod
+from statefulrollout.core.asks import Answer
+from statefulrollout.core.snapshot import Facts, PodView
+from statefulrollout.core.steps import CLOSED, LET_GO, Step, Waiting, begin
+from tests.builders import (
+    DRAIN,
+    HOUR,
+    MEMBERSHIP,
+    NOW,
+    a_hook,
+    a_pod,
+    a_report,
+    a_rolling_set,
+)
+from tests.unit.core.one_pod import (
+    DRAINED,
+    IDS,
+    MIGRATE,
+    MIGRATED,
+    NEW,
+    OLD,
+    PENDING,
+    Case,
+    the_mark,
+    undo_of,
+    wait_of,
+)
+
+
+def test_a_pod_begins_to_leave_by_closing_its_gate_for_what_it_leaves_for() -> None:
+    case = Case(OLD)
+    mark = begin(case.stand, case.place)
+    assert (mark.reason, mark.fenced) == ("PodIsolated", True)
+    assert mark.conditions == {names.SERVING: False, names.DRAINED: False, names.MIGRATED: False}
+    assert mark.facts == Facts("v2", IDS, stuck=False)
+    assert mark.message == "out of service: leaves for v2"
+
+
+def test_a_stuck_pod_is_remembered_as_stuck() -> None:
+    case = Case(OLD.waiting_in("CrashLoopBackOff", exit_code=1))
+    mark = begin(case.stand, case.place)
+    assert mark.facts == Facts("v2", IDS, stuck=True)
+    assert "CrashLoopBackOff (exit code 1); goes first" in mark.message
+
+
+@pytest.mark.parametrize(
+    ("pod", "wait", "recheck"),
+    [
+        (OLD, None, None),
+        (NEW, None, None),
+        (NEW.serving_since(4), ("soak", "healthy for 10 s, then trusted"), NOW + 7),
+        (OLD.failing_probe(), ("kubelet", "gate open, not Ready yet"), None),
+    ],
+)
+def test_who_serves_waits_for_nothing_but_its_soak(
+    pod: PodView, wait: tuple[str, str] | None, recheck: float | None
+) -> None:
+    entry = undo_of(OLD, OLD)
+    step = Case(pod, entries=(entry,)).step
+    assert step.actions == step.asks == ()
+    assert (wait_of(step) if step.waiting else None, step.recheck_at) == (wait, recheck)
+    assert step.closes == (entry.id,)
+
+
+@pytest.mark.parametrize(
+    ("pod", "conditions", "facts"),
+    [
+        (OLD.untouched().but(created=NOW - 3 * HOUR), {names.SERVING: True}, Facts(containers=IDS)),
+        (OLD.but(fenced=False), {}, None),
+        (NEW.starting().but(fenced=False), {}, None),
+        (OLD.isolated("v2").but(fenced=False), {}, None),
+    ],
+)
+def test_a_pod_without_our_marks_is_taken_over_in_silence(
+    pod: PodView, conditions: dict[str, bool], facts: Facts | None
+) -> None:
+    mark = the_mark(Case(pod, isolated=None).step)
+    assert (mark.conditions, mark.facts, mark.fenced, mark.reason) == (conditions, facts, True, "")
+
+
+def test_a_pod_that_somebody_deletes_is_left_alone() -> None:
+    step = Case(OLD.deleted().but(fenced=False)).step
+    assert step == Step(waiting=Waiting("kubelet", "deleted by somebody else; stopping within its grace period"))
+
+
+@pytest.mark.parametrize(
+    ("isolated", "words", "recheck"),
+    [(None, "an EndpointSlice still shows", NOW + 0.5), (2, "propagationSeconds: 5 s", NOW + 3)],
+)
+def test_isolating_waits_for_the_slices_and_then_for_the_nodes(
+    isolated: float | None, words: str, recheck: float
+) -> None:
+    step = Case(OLD.isolated("v2"), isolated=isolated).step
+    name, observed = wait_of(step)
+    assert (name, step.recheck_at, step.asks) == ("endpoints", recheck, ())
+    assert words in observed
+
+
+def test_a_drain_is_remembered_before_it_is_begun() -> None:
+    step = Case(OLD.isolated("v2")).step
+    (entry,), (ask,) = step.opens, step.asks
+    assert (entry.id, entry.since, entry.uid) == (ask.id, NOW, OLD.uid)
+    assert entry.undo is not None
+    assert step.actions == ()
+    assert wait_of(step) == ("drain", "not answered yet")
+    assert step.recheck_at == NOW + 300
+
+
+def test_a_drain_that_goes_on_is_asked_again_and_not_written_again() -> None:
+    step = Case(OLD.isolated("v2"), opened={"drain": (20, a_report(Answer.IN_PROGRESS))}).step
+    assert (step.opens, len(step.asks), step.actions) == ((), 1, ())
+    assert step.waiting == Waiting("drain", "it said InProgress", NOW - 20)
+    assert step.recheck_at == NOW + 280
+
+
+def test_a_stall_is_noted_once_and_taken_back_when_there_is_progress() -> None:
+    slow = {"drain": {**DRAIN, "stallSeconds": 10}}
+    late = Case(OLD.isolated("v2"), opened={"drain": (20, a_report(Answer.IN_PROGRESS, since=12))}, **slow)
+    (entry,) = late.step.opens
+    assert entry.stalled == NOW
+    assert late.step.trouble.startswith("db-2: drain has made no progress")
+    report = a_report(Answer.IN_PROGRESS, since=1)
+    moved = entry.model_copy(update={"stalled": NOW - 5})
+    again = Case(OLD.isolated("v2"), entries=(moved,), reports={entry.id: report}, **slow)
+    assert [each.stalled for each in again.step.opens] == [None]
+    assert again.step.recheck_at == NOW + 9
+
+
+def test_a_drain_of_containers_that_are_gone_is_superseded() -> None:
+    before = Case(OLD.isolated("v2")).step.opens
+    step = Case(OLD.isolated("v2").restarted(), entries=before).step
+    assert step.closes == (before[0].id,)
+    assert step.opens[0].id != before[0].id
+
+
+@pytest.mark.parametrize("after", [{"migrate": MIGRATE}, {"membership": MEMBERSHIP}])
+def test_a_drained_pod_is_marked_where_there_is_more_to_do(after: dict[str, Any]) -> None:
+    mark = the_mark(Case(OLD.isolated("v2"), opened=DRAINED, **after).step)
+    assert (mark.reason, mark.facts) == ("PodDrained", Facts("v2", IDS))
+    assert mark.conditions == {**CLOSED, names.DRAINED: True, names.MIGRATED: False}
+
+
+def test_a_drained_pod_is_released_and_removed_where_there_is_nothing_more() -> None:
+    mark, removal = Case(OLD.isolated("v2"), opened=DRAINED).step.actions
+    assert isinstance(mark, MarkPod)
+    assert (mark.reason, mark.conditions) == ("PodReleased", {**CLOSED, **LET_GO})
+    assert removal == RemovePod(OLD.isolated("v2"), How.EVICT, "PodRemoved", "makes room for v2")
+
+
+@pytest.mark.parametrize("pod", [OLD.isolated("v2", stuck=True), OLD.isolated("v2").but(phase="Failed", ip="")])
+def test_a_dead_pod_is_not_asked(pod: PodView) -> None:
+    step = Case(pod).step
+    assert (step.asks, step.opens) == ((), ())
+    assert [type(action) for action in step.actions] == [MarkPod, RemovePod]
+    assert isinstance(step.actions[-1], RemovePod)
+    assert step.actions[-1].how is How.DELETE
+
+
+def test_peers_of_a_dead_pod_are_asked_all_the_same() -> None:
+    step = Case(OLD.isolated("v2", stuck=True), drain=a_hook("/drain", "Peers")).step
+    assert [address.name for address in step.asks[0].request.to] == ["db-0", "db-1"]
+
+
+def test_the_only_pod_has_no_peers_to_ask() -> None:
+    only = a_pod("db-0").isolated("v2")
+    step = Case(only, a_rolling_set(1), drain=a_hook("/drain", "Peers")).step
+    assert step.asks == ()
+    assert [type(action) for action in step.actions] == [MarkPod, RemovePod]
+
+
+@pytest.mark.parametrize(
+    ("how", "pod", "strategy"),
+    [
+        (How.EVICT, OLD.let_go("v2"), {}),
+        (How.DELETE, OLD.let_go("v2"), {"removal": "Delete"}),
+        (How.DELETE, a_pod("db-3").let_go("scale-down"), {}),
+        (How.DELETE, OLD.let_go("v2").but(phase="Failed"), {}),
+    ],
+)
+def test_a_released_pod_is_removed_as_the_user_wishes(how: How, pod: PodView, strategy: dict[str, Any]) -> None:
+    (action,) = Case(pod, strategy=strategy).step.actions
+    assert isinstance(action, RemovePod)
+    assert (action.pod, action.how) == (pod, how)
+
+
+def test_a_released_pod_that_stops_is_waited_for_and_its_hooks_are_complete() -> None:
+    entry = undo_of(OLD, OLD)
+    step = Case(OLD.let_go("v2").deleted(), entries=(entry,)).step
+    assert step == Step(closes=(entry.id,), waiting=Waiting("kubelet", "stopping within its grace period"))
+
+
+@pytest.mark.parametrize("pod", [OLD.isolated("v2"), OLD.drained("v2"), OLD.let_go("v2")])
+def test_nobody_is_let_go_before_the_fence_stands(pod: PodView) -> None:
+    step = Case(pod, fence_stands=False, opened=DRAINED).step
+    assert step.actions == ()
+    assert wait_of(step)[0] == "fence"
+
+
+def test_what_others_were_told_of_a_released_pod_is_completed_and_not_undone() -> None:
+    entry = undo_of(OLD, a_pod("db-0"))
+    alone = undo_of(OLD, OLD).model_copy(update={"id": "alone"})
+    step = Case(OLD.drained("v2"), entries=(entry, alone)).step
+    assert [(each.id, each.completed) for each in step.opens] == [(entry.id, True)]
+
+
+def test_migrate_is_asked_after_the_drain() -> None:
+    step = Case(OLD.drained("v2"), migrate=MIGRATE).step
+    assert [ask.title for ask in step.asks] == ["migrate"]
+    assert wait_of(step) == ("migrate", "not answered yet")
+    assert step.actions == ()
+
+
+def test_a_pod_whose_state_moved_waits_for_the_membership_and_remembers_that_it_moved() -> None:
+    step = Case(OLD.drained("v2"), migrate=MIGRATE, opened=MIGRATED, pending=PENDING).step
+    assert (the_mark(step).reason, the_mark(step).conditions) == ("PodMigrated", {names.MIGRATED: True})
+    assert step.waiting == PENDING
+    later = Case(OLD.migrated("v2"), migrate=MIGRATE, pending=PENDING).step
+    assert (later.actions, later.asks, later.waiting) == ((), (), PENDING)
+
+
+def test_a_pod_is_released_when_state_and_membership_are_settled() -> None:
+    for case in (
+        Case(OLD.drained("v2"), migrate=MIGRATE, opened=MIGRATED),
+        Case(OLD.migrated("v2"), migrate=MIGRATE),
+        Case(OLD.drained("v2"), pending=None),
+    ):
+        assert [action.reason for action in case.step.actions] == ["PodReleased", "PodRemoved"]  # type: ignore[union-attr]
+
+
+def test_a_migration_that_is_passed_over_is_not_called_done() -> None:
+    late = {**MIGRATE, "deadlineSeconds": 10, "onTimeout": "Proceed"}
+    error = {"migrate": (20.0, a_report(Answer.ERROR))}
+    mark = the_mark(Case(OLD.drained("v2"), migrate=late, opened=error, pending=PENDING).step)
+    assert "passed over (onTimeout: Proceed)" in mark.message
