@@ -114,7 +114,7 @@ def _table(sides: Sequence[Measurement], figures: Sequence[Figures]) -> str:
     ]
     head = "".join(f"<th scope=col>{escape(side.variant.title)}</th>" for side in sides)
     body = "".join(f"<tr><td>{label}</td>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>" for label, cells in rows)
-    return f"<table><thead><tr><td></td>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return f"<div class=scroll><table><thead><tr><td></td>{head}</tr></thead><tbody>{body}</tbody></table></div>"
 
 
 def _legend(side: Measurement) -> str:

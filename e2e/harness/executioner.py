@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 from e2e.harness.kubectl import Kubectl
 
-NAMESPACE = "e2e-executioner"
 NAME = "executioner"
 IMAGE = "kvstore:dev"
 WAIT = "import signal; signal.pause()"
@@ -40,6 +39,7 @@ class Executioner:
     """The pods that kill. They belong to the root user with the right to kill, and to nothing else."""
 
     kubectl: Kubectl
+    namespace: str
 
     def ensure(self) -> None:
         """Put a pod on each node that takes ordinary pods, and wait until all are ready."""
@@ -54,25 +54,24 @@ class Executioner:
         }
         pod = {"hostPID": True, "terminationGracePeriodSeconds": 0, "containers": [container]}
         self.kubectl.apply(
-            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}},
             {
                 "apiVersion": "apps/v1",
                 "kind": "DaemonSet",
-                "metadata": {"name": NAME, "namespace": NAMESPACE},
+                "metadata": {"name": NAME, "namespace": self.namespace},
                 "spec": {
                     "selector": {"matchLabels": labels},
                     "template": {"metadata": {"labels": labels}, "spec": pod},
                 },
             },
         )
-        self.kubectl.run("rollout", "status", "daemonset", NAME, "-n", NAMESPACE, "--timeout=60s")
+        self.kubectl.run("rollout", "status", "daemonset", NAME, "-n", self.namespace, "--timeout=60s")
 
     def kill(self, node: str, container_id: str) -> None:
         """Kill a container on a node; the ID is as the pod's status gives it."""
         listed = self.kubectl.run(
-            "get", "pods", "-n", NAMESPACE, f"--field-selector=spec.nodeName={node}", "-o", "json"
+            "get", "pods", "-n", self.namespace, f"--field-selector=spec.nodeName={node}", "-o", "json"
         )
         (pod,) = json.loads(listed)["items"]
         name, identity = pod["metadata"]["name"], container_id.rpartition("/")[2]
-        killed = self.kubectl.run("exec", "-n", NAMESPACE, name, "--", "python", "-c", KILL, identity)
+        killed = self.kubectl.run("exec", "-n", self.namespace, name, "--", "python", "-c", KILL, identity)
         assert int(killed) > 0, f"no process of container {identity} runs on {node}"

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import fcntl
-import re
 import subprocess
 import sys
-import uuid
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -19,7 +17,8 @@ from e2e.harness.executioner import Executioner
 from e2e.harness.installation import Installation
 from e2e.harness.journal import Journal
 from e2e.harness.kubectl import Kubectl
-from e2e.harness.shop import LOAD, Order, Shop
+from e2e.harness.namespaces import Namespaces
+from e2e.harness.shop import Order, Shop
 
 SCENARIO_SECONDS = 420
 OpenShop = Callable[..., Shop]
@@ -98,37 +97,38 @@ def installation(
 
 
 @pytest.fixture(scope="session")
-def executioner(kubectl: Kubectl) -> Executioner:
+def namespaces(kubectl: Kubectl) -> Iterator[Namespaces]:
+    """Where scenarios happen; in the end every one of them must have been possible to delete."""
+    made = Namespaces(kubectl)
+    yield made
+    made.await_gone()
+
+
+@pytest.fixture(scope="session")
+def executioner(kubectl: Kubectl, namespaces: Namespaces) -> Iterator[Executioner]:
     """Who kills processes on the nodes."""
-    found = Executioner(kubectl)
+    found = Executioner(kubectl, namespaces.create("executioner"))
     found.ensure()
-    return found
+    yield found
+    namespaces.delete(found.namespace)
 
 
 @pytest.fixture
 def open_shop(
-    kubectl: Kubectl, api: Api, installation: Installation, request: pytest.FixtureRequest
+    kubectl: Kubectl, api: Api, installation: Installation, namespaces: Namespaces, request: pytest.FixtureRequest
 ) -> Iterator[OpenShop]:
     """Open a shop as ordered (the fields of `Order`); it is judged when the scenario ends, and cleared away."""
+    del installation  # needed, and not asked
     shops = request.node.stash.setdefault(_SHOPS, [])
     with ExitStack() as stack:
 
         def open_one(**fields: object) -> Shop:
-            namespace = namespace_for(request.node.originalname)
-            kubectl.run("create", "namespace", namespace)
-            stack.callback(kubectl.run, "delete", "namespace", namespace, "--wait=false")
-            shop = Shop(kubectl, api, stack.enter_context(Journal(api, namespace)), Order(**fields))  # type: ignore[arg-type]
-            stack.callback(
-                kubectl.try_run, "delete", "pod", LOAD, "-n", namespace, "--wait=false", "--ignore-not-found"
-            )
+            namespace = namespaces.create(request.node.originalname)
+            stack.callback(namespaces.delete, namespace)
+            journal = stack.enter_context(Journal(api, namespace))
+            shop = Shop(kubectl, api, journal, Order(**fields))  # type: ignore[arg-type]
             shops.append(shop)
             shop.open()
             return shop
 
         yield open_one
-
-
-def namespace_for(test: str) -> str:
-    """A namespace of its own, named after the scenario."""
-    words = re.sub(r"[^a-z0-9]+", "-", test.removeprefix("test_"))[:44].strip("-")
-    return f"e2e-{words}-{uuid.uuid4().hex[:6]}"

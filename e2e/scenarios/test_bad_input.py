@@ -12,8 +12,9 @@ from e2e.harness.api import Api
 from e2e.harness.installation import Installation
 from e2e.harness.journal import PODS, STATEFUL_SETS, Journal
 from e2e.harness.kubectl import Json, Kubectl
+from e2e.harness.namespaces import Namespaces
 from e2e.harness.shop import NAME, Order, Shop, build_objects
-from e2e.scenarios.conftest import OpenShop, namespace_for
+from e2e.scenarios.conftest import OpenShop
 from statefulrollout.api import names
 from tests.unit.api.bad_specs import (
     GOOD,
@@ -33,17 +34,16 @@ GOOD_ELSEWHERE = merged(GOOD, {"spec": {"targetRef": {"name": "elsewhere"}}})
 
 
 @pytest.fixture(scope="module")
-def untouched(kubectl: Kubectl, api: Api, installation: Installation) -> Iterator[Shop]:
+def untouched(kubectl: Kubectl, api: Api, installation: Installation, namespaces: Namespaces) -> Iterator[Shop]:
     """A store without a StatefulRollout, and what the list of wrong resources refers to."""
-    del installation
-    namespace = namespace_for("bad_input")
-    kubectl.run("create", "namespace", namespace)
+    del installation  # needed, and not asked
+    namespace = namespaces.create("bad input")
     with Journal(api, namespace) as journal:
         shop = Shop(kubectl, api, journal, Order(replicas=1, load=False))
         kubectl.apply(*build_objects(namespace, shop.order), *_surroundings(shop))
         shop.wait("the store's pod to be ready", lambda: (pod := shop.pod(0)) and pod.ready)
         yield shop
-    kubectl.run("delete", "namespace", namespace, "--wait=false")
+    namespaces.delete(namespace)
 
 
 @pytest.mark.parametrize("bad", REFUSED_BY_SCHEMA, ids=lambda bad: bad.id)

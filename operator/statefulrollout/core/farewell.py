@@ -32,6 +32,9 @@ def decide_farewell(
     target: StatefulSetView, pods: Sequence[PodView], ledger: Ledger, reports: Mapping[str, Report]
 ) -> Farewell:
     """Decide how to let go of a StatefulSet that no StatefulRollout rolls any more."""
+    if ledger.stateful_set_uid != target.uid:
+        # It speaks of an earlier set of the same name, and will be collected with it.
+        ledger = Ledger()
     fence = _fence_left_behind(target, ledger)
     if fence is not None:
         return Farewell((fence,), _undo_asks(pods, ledger))

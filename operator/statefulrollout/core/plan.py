@@ -10,16 +10,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from statefulrollout.api.v1alpha1 import CheckAt, Membership, UnhealthyOutdated
+from statefulrollout.api.v1alpha1 import CheckAt, UnhealthyOutdated
 from statefulrollout.core import membership, questions
 from statefulrollout.core.actions import Action, Announcement, MarkPod, RemovePod, WriteLedger
 from statefulrollout.core.asks import Answer, Ask
 from statefulrollout.core.budget import max_unavailable_of, unavailable_ordinals
+from statefulrollout.core.declaring import MembershipPlan, plan_membership
 from statefulrollout.core.failures import note_failures
 from statefulrollout.core.farewell import open_unattended_gates
 from statefulrollout.core.fence import build_set_fence, fence_of, kind_of
 from statefulrollout.core.guards import Scene, judge
-from statefulrollout.core.judging import Judgement, judge_check, judge_hook
+from statefulrollout.core.judging import Judgement, judge_check
 from statefulrollout.core.ledger import Declaration, Ledger
 from statefulrollout.core.questions import Surroundings
 from statefulrollout.core.snapshot import FenceKind, Snapshot, StatefulSetView
@@ -57,17 +58,6 @@ class Plan:
     recheck_at: float | None = None
 
 
-@dataclass(frozen=True)
-class MembershipPlan:
-    """The membership as it shall be declared, and whether the application has made it so."""
-
-    declaration: Declaration
-    asks: tuple[Ask, ...] = ()
-    waiting: Waiting | None = None
-    trouble: str = ""
-    recheck_at: float | None = None
-
-
 def decide(snapshot: Snapshot, now: float) -> Plan:
     """Decide what to do now.
 
@@ -92,7 +82,7 @@ def decide(snapshot: Snapshot, now: float) -> Plan:
     places = places_of(snapshot, now)
     restored = restored_pods(snapshot, places, now)
     around = Surroundings(snapshot, places, membership.roster_of(snapshot, places, now, restored))
-    members = _plan_membership(around, now)
+    members = plan_membership(around, now)
     fence = _fence(snapshot, target, places, checks)
     stand = Stand(
         around=around,
@@ -107,7 +97,8 @@ def decide(snapshot: Snapshot, now: float) -> Plan:
     chosen, held = _choose(scene, stand) if target.observed else ((), {})
     ledger = _ledger_after(snapshot, members.declaration, steps)
     set_fence = build_set_fence(target, fence, ours=recorded.original_strategy is not None)
-    pod_actions = [*(action for step in steps.values() for action in step.actions), *chosen]
+    leaving = {mark.pod.uid for mark in chosen}
+    pod_actions = [*(action for uid, step in steps.items() if uid not in leaving for action in step.actions), *chosen]
     return Plan(
         actions=(
             *([WriteLedger(ledger)] if ledger != recorded else []),
@@ -126,8 +117,12 @@ def decide(snapshot: Snapshot, now: float) -> Plan:
         troubles=troubles,
         ledger=ledger,
         fence=fence,
-        announcements=announcements,
-        recheck_at=_recheck_at(around, members, steps, now),
+        announcements=(
+            *announcements,
+            *members.announcements,
+            *(announcement for step in steps.values() for announcement in step.announcements),
+        ),
+        recheck_at=_recheck_at(around, members, steps, check_asks, now),
     )
 
 
@@ -164,48 +159,6 @@ def _ask_checks(
 
 def _troubles_of(checks: Mapping[str, Judgement]) -> list[str]:
     return [judgement.trouble for judgement in checks.values() if judgement.trouble]
-
-
-def _plan_membership(around: Surroundings, now: float) -> MembershipPlan:
-    snapshot, roster = around.snapshot, around.roster
-    rules, last = snapshot.rollout.spec.membership, snapshot.ledger.declaration
-    if rules is None:
-        return MembershipPlan(last)
-    if not roster.members:
-        nobody_left = Waiting("membership", "nobody is left who could take over")
-        return MembershipPlan(last, waiting=nobody_left if roster.leaving and not _may_all_leave(snapshot) else None)
-    coordinator = membership.coordinator_of(snapshot, around.places, roster)
-    declaration = membership.declaration_of(snapshot, roster, coordinator, now)
-    if declaration.done:
-        return MembershipPlan(declaration)
-    if not coordinator:
-        return MembershipPlan(declaration, waiting=Waiting("membership", "no member can be asked", declaration.at))
-    return _judge_membership(around, rules, declaration, now)
-
-
-def _may_all_leave(snapshot: Snapshot) -> bool:
-    """Whether there need not be anybody to take over: nobody else is wanted, or a full outage is."""
-    target, strategy = snapshot.target, snapshot.rollout.spec.strategy
-    if target is None or target.replicas <= 1:
-        return True
-    limit = max_unavailable_of(strategy.max_unavailable, target.replicas)
-    return strategy.allow_full_outage and limit >= target.replicas
-
-
-def _judge_membership(around: Surroundings, rules: Membership, declaration: Declaration, now: float) -> MembershipPlan:
-    ask = questions.ask_of_membership(around, rules, declaration)
-    report = around.snapshot.reports.get(ask.id)
-    judgement = judge_hook("membership", rules, declaration.at, declaration.stalled, report, now)
-    if judgement.stalled != (declaration.stalled is not None):
-        declaration = declaration.model_copy(update={"stalled": now if judgement.stalled else None})
-    if judgement.done:
-        return MembershipPlan(declaration.model_copy(update={"done": True}), asks=(ask,))
-    due = [declaration.at + rules.deadline_seconds]
-    if rules.stall_seconds is not None and report is not None:
-        due.append(report.progressed + rules.stall_seconds)
-    waiting = Waiting("membership", f"generation {declaration.generation}: {judgement.observed}", declaration.at)
-    recheck_at = min((at for at in due if at > now), default=None)
-    return MembershipPlan(declaration, (ask,), waiting, judgement.trouble, recheck_at)
 
 
 def _fence(
@@ -297,11 +250,25 @@ def _is_settled(snapshot: Snapshot, identity: str) -> bool:
     return not pending or (report is not None and report.answer is Answer.DONE)
 
 
-def _recheck_at(around: Surroundings, members: MembershipPlan, steps: Mapping[str, Step], now: float) -> float | None:
+def _recheck_at(
+    around: Surroundings,
+    members: MembershipPlan,
+    steps: Mapping[str, Step],
+    check_asks: Sequence[Ask],
+    now: float,
+) -> float | None:
+    """When time alone changes something: a soak is over, a deadline passes, an absence ends."""
+    spec, reports = around.snapshot.rollout.spec, around.snapshot.reports
     times = [members.recheck_at, *(step.recheck_at for step in steps.values())]
-    rules = around.snapshot.rollout.spec.membership
-    if rules is not None:
-        times += [absence.since + rules.away_seconds for absence in around.roster.away]
-        dark = (place.pod.since("Ready") for place in around.places if place.pod.serving and not place.pod.ready)
-        times += [since + rules.unknown_after_seconds for since in dark if since is not None]
+    times += [
+        reports[ask.id].since + check.deadline_seconds
+        for check, ask in zip(spec.checks, check_asks, strict=False)
+        if ask.id in reports
+    ]
+    for place in around.places:
+        dark, unstarted = place.pod.since("Ready"), place.pod.since("ContainersReady")
+        if spec.membership is not None and place.pod.serving and not place.pod.ready and dark is not None:
+            times.append(dark + spec.membership.unknown_after_seconds)
+        if not place.pod.containers_ready:
+            times.append(max(place.pod.created, unstarted or 0.0) + spec.strategy.progress_deadline_seconds)
     return min((at for at in times if at is not None and at > now), default=None)

@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 from statefulrollout.api import names
 from statefulrollout.api.v1alpha1 import Hook, Removal, Target
 from statefulrollout.core import questions
-from statefulrollout.core.actions import Action, How, MarkPod, RemovePod
+from statefulrollout.core.actions import Action, Announcement, How, MarkPod, RemovePod
 from statefulrollout.core.asks import Answer, Ask
 from statefulrollout.core.judging import Judgement, judge_hook
 from statefulrollout.core.ledger import OpenHook
 from statefulrollout.core.questions import Surroundings
-from statefulrollout.core.snapshot import Facts, Snapshot
+from statefulrollout.core.snapshot import Facts, PodView, Snapshot
 from statefulrollout.core.stages import Place, Stage, can_be_asked, containers_of, facts_match_containers, soaked_at
 
 CLOSED = {names.SERVING: False}
@@ -49,6 +49,7 @@ class Step:
     waiting: Waiting | None = None
     trouble: str = ""
     recheck_at: float | None = None
+    announcements: tuple[Announcement, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,16 @@ def _ask(stand: Stand, place: Place, title: str, hook: Hook) -> tuple[Judgement,
         waiting=Waiting(title, judgement.observed, opened.since),
         trouble=f"{place.pod.name}: {judgement.trouble}" if judgement.trouble else "",
         recheck_at=min((at for at in due if at > stand.now), default=None),
+        announcements=passed_over(judgement, place.pod),
     )
+
+
+def passed_over(judgement: Judgement, pod: PodView | None) -> tuple[Announcement, ...]:
+    """Say aloud that a hook counts as done by the user's word only."""
+    if not judgement.passed_over:
+        return ()
+    where = f"{pod.name}: " if pod else ""
+    return (Announcement("HookPassedOver", where + judgement.observed, pod, warning=True),)
 
 
 def _rest(stand: Stand, place: Place) -> Step:
@@ -187,15 +197,16 @@ def _drain(stand: Stand, place: Place) -> Step:
 
 def _migrate(stand: Stand, place: Place) -> Step:
     hook = stand.snapshot.rollout.spec.migrate
-    step, handed_over = Step(), place.pod.is_true(names.MIGRATED)
+    step, handed_over, message = Step(), place.pod.is_true(names.MIGRATED), ""
     if hook is not None and _can_ask(place, hook) and not handed_over:
         judgement, step = _ask(stand, place, "migrate", hook)
         if not judgement.done:
             return step
+        message = judgement.observed
     if stand.membership is None:
         return _release(stand, place, step)
     if hook is not None and not handed_over:
-        mark = MarkPod(place.pod, "PodMigrated", "migrate is done", {names.MIGRATED: True})
+        mark = MarkPod(place.pod, "PodMigrated", message, {names.MIGRATED: True})
         return replace(step, actions=(mark,), waiting=stand.membership)
     return replace(step, waiting=stand.membership)
 

@@ -17,7 +17,7 @@ CANDIDATE = a_pod("db-2")
 SET = a_rolling_set(3)
 ORDERED = a_rolling_set(3, ordered=True)
 YES, NO = Judgement(done=True, observed="200"), Judgement(done=False, observed="GET /health answered 503")
-CHECKED = {"checks": [a_check(at=["BeforePod"]), a_check("caught-up", at=["AfterPod"])]}
+CHECKED: dict[str, Any] = {"checks": [a_check(at=["BeforePod"]), a_check("caught-up", at=["AfterPod"])]}
 
 
 def scene_of(

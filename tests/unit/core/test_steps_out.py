@@ -66,7 +66,7 @@ def test_who_serves_waits_for_nothing_but_its_soak(
 ) -> None:
     entry = undo_of(OLD, OLD)
     step = Case(pod, entries=(entry,)).step
-    assert step.actions == step.asks == ()
+    assert (step.actions, step.asks) == ((), ())
     assert (wait_of(step) if step.waiting else None, step.recheck_at) == (wait, recheck)
     assert step.closes == (entry.id,)
 
@@ -123,7 +123,7 @@ def test_a_drain_that_goes_on_is_asked_again_and_not_written_again() -> None:
 
 
 def test_a_stall_is_noted_once_and_taken_back_when_there_is_progress() -> None:
-    slow = {"drain": {**DRAIN, "stallSeconds": 10}}
+    slow: dict[str, Any] = {"drain": {**DRAIN, "stallSeconds": 10}}
     late = Case(OLD.isolated("v2"), opened={"drain": (20, a_report(Answer.IN_PROGRESS, since=12))}, **slow)
     (entry,) = late.step.opens
     assert entry.stalled == NOW
