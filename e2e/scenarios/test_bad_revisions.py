@@ -18,7 +18,7 @@ def test_a_crash_looping_revision_stops_and_its_fix_gets_through_without_a_human
     old = shop.wanted
     bad = shop.change_template(CRASH="1")
     shop.await_stalled(bad, "CrashLoopBackOff")
-    _assert_it_takes_at_most(shop, 1 if policy == "OrderedReady" else max_unavailable, bad)
+    _assert_it_takes_at_most(shop, max_unavailable, bad)
     fixed = shop.change_template(CRASH=None, VERSION="fixed")
     shop.await_complete()
     assert fixed not in (old, bad)

@@ -114,7 +114,7 @@ def _progress_of(snapshot: Snapshot, plan: Plan, target: StatefulSetView, counts
     if not rolling:
         message = f"{target.replicas - missing} of {target.replicas} pods exist{detail}"
         return Verdict("Degraded", "Recovering", _cut(message), degraded=True)
-    if snapshot.rollout.spec.paused and not any(place.stage in IN_MOTION for place in plan.places):
+    if snapshot.rollout.spec.paused and not moving and not missing:
         message = f"paused by spec.paused; {counts}{detail}. Set spec.paused to false to go on"
         return Verdict("Paused", "Paused", _cut(message))
     if moving or missing or not outdated:

@@ -1,0 +1,195 @@
+"""Recording fakes for whoever talks to the API server: every call as it would be sent, and answers as they are told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from statefulrollout.api import names
+from statefulrollout.errors import ApiError, api_error_of
+from statefulrollout.kube.client import Kube
+from statefulrollout.kube.events import Events
+from statefulrollout.kube.paths import resource_of
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request."""
+
+    method: str
+    path: str
+    body: Any = None
+    content_type: str = "application/json"
+    params: Mapping[str, str] = field(default_factory=dict)
+
+
+class RecordedKube(Kube):
+    """Answers reads from `objects`, by path; a write changes nothing, and is refused where `refusals` says so."""
+
+    def __init__(self, objects: Mapping[str, Json] | None = None) -> None:
+        self.objects: dict[str, Json] = dict(objects or {})
+        self.refusals: dict[tuple[str, str], ApiError] = {}
+        self.calls: list[Call] = []
+
+    def refuse(self, method: str, path: str, status: int, message: str = "") -> None:
+        self.refusals[method, path] = api_error_of(status, {"reason": "Refused", "message": message})
+
+    @property
+    def writes(self) -> list[Call]:
+        return [call for call in self.calls if call.method != "GET"]
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: object = None,
+        content_type: str = "application/json",
+        params: Mapping[str, str] | None = None,
+        timeout: float = 5.0,
+    ) -> Json:
+        del timeout
+        self.calls.append(Call(method, path, body, content_type, dict(params or {})))
+        if refusal := self.refusals.get((method, path)):
+            raise refusal
+        if method != "GET":
+            return {}
+        if path in self.objects:
+            return self.objects[path]
+        if resource_of(path)[1]:
+            raise api_error_of(404, {"reason": "NotFound"})
+        return {"items": self._below(path), "metadata": {}}
+
+    def _below(self, path: str) -> list[Json]:
+        resource = resource_of(path)[0]
+        scoped = "/namespaces/" in path
+        return [
+            item
+            for where, item in self.objects.items()
+            if resource_of(where)[0] == resource and (not scoped or where.startswith(f"{path}/"))
+        ]
+
+
+@dataclass(frozen=True)
+class Word:
+    """One event: on the object of this kind and name."""
+
+    on: str
+    type: str
+    reason: str
+    note: str
+
+
+class RecordedEvents(Events):
+    """Keeps what was said."""
+
+    def __init__(self) -> None:
+        self.words: list[Word] = []
+
+    async def record(
+        self, involved: Mapping[str, str], *, type: Literal["Normal", "Warning"], reason: str, action: str, note: str
+    ) -> None:
+        assert action
+        assert involved["uid"]
+        self.words.append(Word(f"{involved['kind']}/{involved['name']}", type, reason, note))
+
+
+def a_raw_pod(name: str = "db-2", **fields: Any) -> Json:
+    """A pod as the API server sends it; `fields` are merged over metadata, spec and status."""
+    pod: Json = {
+        "metadata": {
+            "name": name,
+            "namespace": "shop",
+            "uid": f"uid-{name}",
+            "creationTimestamp": "2027-01-15T07:00:00Z",
+            "labels": {"app": "db", names.REVISION_LABEL: "db-v1", names.FENCED_LABEL: "true"},
+            "annotations": {
+                names.FACTS_ANNOTATION: '{"containers":{"store":"containerd://1"},"stuck":false,"wanted":""}'
+            },
+            "ownerReferences": [
+                {"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "db", "uid": "uid-db", "controller": True}
+            ],
+        },
+        "spec": {
+            "nodeName": "node-2",
+            "readinessGates": [{"conditionType": "another/gate"}, {"conditionType": names.SERVING}],
+            "containers": [
+                {
+                    "name": "store",
+                    "ports": [{"name": "http", "containerPort": 8080}, {"name": "admin", "containerPort": 8081}],
+                },
+                {"name": "log"},
+            ],
+        },
+        "status": {
+            "phase": "Running",
+            "podIP": "10.0.0.3",
+            "conditions": [
+                {"type": "Ready", "status": "True", "lastTransitionTime": "2027-01-15T07:30:00Z"},
+                {"type": "ContainersReady", "status": "True", "lastTransitionTime": "2027-01-15T07:29:00Z"},
+                {
+                    "type": names.SERVING,
+                    "status": "True",
+                    "reason": "PodServing",
+                    "lastTransitionTime": "2027-01-15T07:30:00Z",
+                },
+            ],
+            "containerStatuses": [
+                {
+                    "name": "store",
+                    "containerID": "containerd://1",
+                    "ready": True,
+                    "restartCount": 2,
+                    "state": {"running": {"startedAt": "2027-01-15T07:29:00Z"}},
+                    "lastState": {"terminated": {"exitCode": 137, "reason": "OOMKilled"}},
+                }
+            ],
+        },
+    }
+    for part, changes in fields.items():
+        pod[part] = {**pod[part], **changes}
+    return pod
+
+
+def a_raw_set(**spec: Any) -> Json:
+    """A StatefulSet as the API server sends it, in the midst of a rollout; `spec` overrides its fields."""
+    return {
+        "metadata": {"name": "db", "namespace": "shop", "uid": "uid-db", "generation": 7},
+        "spec": {
+            "replicas": 3,
+            "podManagementPolicy": "Parallel",
+            "selector": {"matchLabels": {"app": "db"}},
+            "updateStrategy": {"type": "OnDelete"},
+            "template": {
+                "spec": {
+                    "containers": [
+                        {
+                            "name": "store",
+                            "ports": [{"name": "admin", "containerPort": 8081}, {"containerPort": 9090}],
+                        },
+                        {"name": "log", "ports": [{"name": "metrics", "containerPort": 9090}]},
+                    ]
+                }
+            },
+            **spec,
+        },
+        "status": {"observedGeneration": 7, "currentRevision": "db-v1", "updateRevision": "db-v2"},
+    }
+
+
+def a_raw_rollout(name: str = "db", created: str = "2027-01-15T06:00:00Z", **spec: Any) -> Json:
+    """A StatefulRollout as the API server sends it in a list; `spec` adds to its spec."""
+    return {
+        "metadata": {
+            "name": name,
+            "namespace": "shop",
+            "uid": f"uid-rollout-{name}",
+            "generation": 3,
+            "resourceVersion": "55",
+            "creationTimestamp": created,
+        },
+        "spec": {"targetRef": {"name": "db"}, **spec},
+    }
