@@ -18,7 +18,7 @@ from statefulrollout.core.judging import judge_hook
 from statefulrollout.core.ledger import Declaration
 from statefulrollout.core.questions import Surroundings
 from statefulrollout.core.snapshot import Snapshot
-from statefulrollout.core.steps import Waiting, passed_over
+from statefulrollout.core.step import Waiting, passed_over
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,11 @@ from dataclasses import dataclass, field, replace
 from statefulrollout.api.v1alpha1 import CheckAt, UnhealthyOutdated
 from statefulrollout.core import membership, questions
 from statefulrollout.core.actions import Action, Announcement, MarkPod, RemovePod, WriteLedger
+from statefulrollout.core.arrival import restored_pods
 from statefulrollout.core.asks import Answer, Ask
 from statefulrollout.core.budget import max_unavailable_of, unavailable_ordinals
 from statefulrollout.core.declaring import MembershipPlan, plan_membership
+from statefulrollout.core.departure import begin
 from statefulrollout.core.failures import note_failures
 from statefulrollout.core.farewell import open_unattended_gates
 from statefulrollout.core.fence import build_set_fence, fence_of, kind_of
@@ -25,7 +27,8 @@ from statefulrollout.core.ledger import Declaration, Ledger
 from statefulrollout.core.questions import Surroundings
 from statefulrollout.core.snapshot import FenceKind, Snapshot, StatefulSetView
 from statefulrollout.core.stages import IN_MOTION, Place, Stage, has_failed, places_of
-from statefulrollout.core.steps import Stand, Step, Waiting, begin, restored_pods, step_of
+from statefulrollout.core.step import Stand, Step, Waiting
+from statefulrollout.core.steps import step_of
 from statefulrollout.core.validation import Problem, problems_of
 
 

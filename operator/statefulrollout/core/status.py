@@ -19,7 +19,7 @@ from statefulrollout.core.ledger import FailedRevision
 from statefulrollout.core.plan import Plan
 from statefulrollout.core.snapshot import FenceKind, Snapshot, StatefulSetView
 from statefulrollout.core.stages import IN_MOTION, Place, Stage
-from statefulrollout.core.steps import Waiting
+from statefulrollout.core.step import Waiting
 
 _MESSAGE_LIMIT = 1024
 _COMING_BACK = frozenset({Stage.STARTING, Stage.RESTORING, Stage.SOAKING, Stage.TERMINATING})

@@ -6,13 +6,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from statefulrollout.core.actions import MarkPod
+from statefulrollout.core.arrival import restored_pods
 from statefulrollout.core.asks import Answer, Report
 from statefulrollout.core.ledger import OpenHook
 from statefulrollout.core.membership import roster_of
 from statefulrollout.core.questions import Surroundings, hook_id_of
 from statefulrollout.core.snapshot import PodView, StatefulSetView
 from statefulrollout.core.stages import places_of
-from statefulrollout.core.steps import Stand, Step, Waiting, restored_pods, step_of
+from statefulrollout.core.step import Stand, Step, Waiting
+from statefulrollout.core.steps import step_of
 from tests.builders import (
     NOW,
     STORE,

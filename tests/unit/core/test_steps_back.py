@@ -10,7 +10,7 @@ from statefulrollout.api import names
 from statefulrollout.core.asks import Answer
 from statefulrollout.core.snapshot import Facts, PodView
 from statefulrollout.core.stages import Stage
-from statefulrollout.core.steps import CLOSED, OPENED
+from statefulrollout.core.step import CLOSED, OPENED
 from tests.builders import (
     MEMBERSHIP,
     NOW,

@@ -9,8 +9,9 @@ import pytest
 from statefulrollout.api import names
 from statefulrollout.core.actions import How, MarkPod, RemovePod
 from statefulrollout.core.asks import Answer
+from statefulrollout.core.departure import begin
 from statefulrollout.core.snapshot import Facts, PodView
-from statefulrollout.core.steps import CLOSED, LET_GO, Step, Waiting, begin
+from statefulrollout.core.step import CLOSED, LET_GO, Step, Waiting
 from tests.builders import (
     DRAIN,
     HOUR,

@@ -90,7 +90,13 @@ class RecordedEvents(Events):
         self.words: list[Word] = []
 
     async def record(
-        self, involved: Mapping[str, str], *, type: Literal["Normal", "Warning"], reason: str, action: str, note: str
+        self,
+        involved: Mapping[str, str],
+        *,
+        type: Literal["Normal", "Warning"],  # noqa: A002 - the API's own word
+        reason: str,
+        action: str,
+        note: str,
     ) -> None:
         assert action
         assert involved["uid"]

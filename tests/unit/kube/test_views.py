@@ -41,9 +41,8 @@ def test_what_is_missing_is_not_known() -> None:
     pod = views.pod_of({"metadata": {"name": "db-0", "uid": "u"}, "spec": {}})
     assert (pod.revision, pod.ip, pod.node, pod.phase, pod.created) == ("", "", "", "Pending", 0.0)
     assert pod.facts is None
-    assert pod.conditions == pod.ports == {}
-    assert pod.containers == ()
-    assert not (pod.ready or pod.serving or pod.gated or pod.fenced or pod.terminating)
+    assert (dict(pod.conditions), dict(pod.ports), pod.containers) == ({}, {}, ())
+    assert not any((pod.ready, pod.serving, pod.gated, pod.fenced, pod.terminating))
 
 
 def test_null_lists_are_empty() -> None:
@@ -160,7 +159,7 @@ def test_whoever_drives_the_set_is_named() -> None:
 
 
 def test_others_who_wrote_the_partition_are_named() -> None:
-    partition = {"f:spec": {"f:updateStrategy": {"f:rollingUpdate": {".": {}, "f:partition": {}}}}}
+    partition: Json = {"f:spec": {"f:updateStrategy": {"f:rollingUpdate": {".": {}, "f:partition": {}}}}}
     raw = a_raw_set()
     raw["metadata"]["managedFields"] = [
         {"manager": "kubectl", "fieldsV1": partition},
@@ -284,5 +283,10 @@ def test_an_address_that_is_published_although_not_ready_does_not_serve() -> Non
 
 
 def test_one_slice_that_shows_a_pod_is_enough() -> None:
-    slices = [{"endpoints": [an_endpoint(serving=False)]}, {"endpoints": None}, {}, {"endpoints": [an_endpoint()]}]
+    slices: list[Json] = [
+        {"endpoints": [an_endpoint(serving=False)]},
+        {"endpoints": None},
+        {},
+        {"endpoints": [an_endpoint()]},
+    ]
     assert views.serving_endpoints_of(slices) == {"uid-db-2"}

@@ -1,0 +1,139 @@
+"""A pod that comes, stays or returns: started, restored, in service, trusted after its soak.
+
+Each function is the step of one stage. A gate is opened only once the membership with the pod is done.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from statefulrollout.api import names
+from statefulrollout.core import questions
+from statefulrollout.core.actions import MarkPod
+from statefulrollout.core.asks import Answer
+from statefulrollout.core.ledger import OpenHook
+from statefulrollout.core.snapshot import Facts, Snapshot
+from statefulrollout.core.stages import (
+    Place,
+    Stage,
+    can_be_asked,
+    containers_of,
+    facts_match_containers,
+    soaked_at,
+)
+from statefulrollout.core.step import CLOSED, OPENED, Stand, Step, Waiting, ask_hook, judge_pod_hook
+
+
+def restored_pods(snapshot: Snapshot, places: tuple[Place, ...], now: float) -> frozenset[str]:
+    """UIDs of the pods that did their own part of coming back: restore, or the undo of what was begun on them."""
+    return frozenset(place.pod.uid for place in places if _is_restored(snapshot, place, now))
+
+
+def _is_restored(snapshot: Snapshot, place: Place, now: float) -> bool:
+    if place.stage is Stage.RETURNING:
+        return not _undone_yet(snapshot, place) and facts_match_containers(snapshot, place.pod)
+    if place.stage is not Stage.RESTORING or _must_close_gate(snapshot, place):
+        return False
+    hook = snapshot.rollout.spec.restore
+    return hook is None or judge_pod_hook(snapshot, place, "restore", hook, now)[1].done
+
+
+def rest(stand: Stand, place: Place) -> Step:
+    """Serving, soaking, updated: nothing to do; what was begun to bring the pod here is complete."""
+    closes = tuple(entry.id for entry in stand.snapshot.ledger.open_hooks if entry.uid == place.pod.uid)
+    if place.soaked:
+        return Step(closes=closes)
+    if not place.pod.ready:
+        return Step(closes=closes, waiting=Waiting("kubelet", "gate open, not Ready yet"))
+    until = soaked_at(stand.snapshot, place.pod)
+    soak = stand.snapshot.rollout.spec.strategy.soak_seconds
+    return Step(closes=closes, waiting=Waiting("soak", f"healthy for {soak} s, then trusted"), recheck_at=until)
+
+
+def take_over(stand: Stand, place: Place) -> MarkPod | None:
+    """Put the pod under the lid; one that serves already is taken over with what is true of it now."""
+    resting = place.stage in (Stage.SERVING, Stage.SOAKING, Stage.UPDATED)
+    if resting and not facts_match_containers(stand.snapshot, place.pod):
+        facts = Facts(containers=containers_of(place.pod))
+        return MarkPod(place.pod, "", "", {names.SERVING: True}, facts=facts, fenced=True)
+    return None if place.pod.fenced else MarkPod(place.pod, "", "", fenced=True)
+
+
+def start(stand: Stand, place: Place) -> Step:
+    """Wait for the kubelet; close the gate of a pod whose containers restarted before it is ready again."""
+    observed = place.stuck or place.pod.unschedulable or "containers are not ready"
+    deadline = stand.snapshot.rollout.spec.strategy.progress_deadline_seconds
+    since = max(place.pod.created, place.pod.since("ContainersReady") or 0.0)
+    due = since + deadline if since + deadline > stand.now else None
+    step = Step(waiting=Waiting("kubelet", observed), recheck_at=due)
+    if _must_close_gate(stand.snapshot, place):
+        return replace(step, actions=(_shut(place),))
+    return step
+
+
+def _must_close_gate(snapshot: Snapshot, place: Place) -> bool:
+    """A gate that is still open although the containers behind it are others, and there is something to restore."""
+    spec = snapshot.rollout.spec
+    restorable = spec.restore is not None or spec.membership is not None
+    return restorable and place.pod.gated and place.pod.serving and not facts_match_containers(snapshot, place.pod)
+
+
+def _shut(place: Place) -> MarkPod:
+    message = "a container restarted: the pod serves again once it is restored"
+    return MarkPod(place.pod, "ContainerRestarted", message, {**OPENED, **CLOSED}, facts=Facts(), fenced=True)
+
+
+def restore(stand: Stand, place: Place) -> Step:
+    """Prepare the pod behind its closed gate, then let it serve; close the gate first where it is still open."""
+    if _must_close_gate(stand.snapshot, place):
+        if place.pod.ready and not stand.may_close_gate:
+            return Step(waiting=Waiting("budget_allows_new_unavailability", "a container restarted; no pod to spare"))
+        return Step(actions=(_shut(place),))
+    hook, step = stand.snapshot.rollout.spec.restore, Step()
+    if hook is not None:
+        judgement, step = ask_hook(stand, place, "restore", hook)
+        if not judgement.done:
+            return step
+    return _open_gate(stand, place, step, "PodServing", "back in service")
+
+
+def give_back(stand: Stand, place: Place) -> Step:
+    """Take back what was begun on the pod, then let it serve again."""
+    entries = [entry for entry in stand.snapshot.ledger.open_hooks if entry.uid == place.pod.uid]
+    pending = _undone_yet(stand.snapshot, place)
+    if pending:
+        asks = tuple(ask for entry in pending if (ask := questions.ask_of_undo(entry)))
+        reports = [stand.snapshot.reports.get(ask.id) for ask in asks]
+        observed = next((report.text for report in reports if report and report.answer is not Answer.DONE), "asked")
+        return Step(asks=asks, waiting=Waiting(f"undo of {pending[0].hook}", observed))
+    closes = tuple(entry.id for entry in entries)
+    if not facts_match_containers(stand.snapshot, place.pod) or not place.pod.containers_ready:
+        mark = MarkPod(place.pod, "PodReturned", "no longer leaving", {**OPENED, **CLOSED}, facts=Facts())
+        return Step(actions=(mark,), closes=closes)
+    return _open_gate(stand, place, Step(closes=closes), "PodReturned", "back in service: no longer leaving")
+
+
+def _undone_yet(snapshot: Snapshot, place: Place) -> list[OpenHook]:
+    """The hooks begun on the pod whose undo is not confirmed; what a dead pod was told died with it."""
+    pending = []
+    for entry in snapshot.ledger.open_hooks:
+        if entry.uid != place.pod.uid or (ask := questions.ask_of_undo(entry)) is None:
+            continue
+        report = snapshot.reports.get(ask.id)
+        dead = not can_be_asked(place.pod) and all(address.name == place.pod.name for address in ask.request.to)
+        if not dead and (report is None or report.answer is not Answer.DONE):
+            pending.append(entry)
+    return pending
+
+
+def _open_gate(stand: Stand, place: Place, step: Step, reason: str, message: str) -> Step:
+    if stand.membership is not None:
+        return replace(step, closes=(), waiting=stand.membership)
+    target = stand.snapshot.target
+    rolling = target is not None and target.current_revision != target.update_revision
+    if rolling and not stand.fence_stands:
+        # With the last gate open and the wrong fence, the controller would accept the revision before its soak.
+        return replace(step, closes=(), waiting=Waiting("fence", "the StatefulSet controller has not seen it yet"))
+    facts = Facts(containers=containers_of(place.pod))
+    mark = MarkPod(place.pod, reason, message, OPENED, facts=facts, fenced=True)
+    return replace(step, actions=(mark,), waiting=None)

@@ -1,0 +1,113 @@
+"""A pod on its way out: isolated, drained, its state moved, released, removed.
+
+Each function is the step of one stage. None of them chooses pods or counts budgets.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from statefulrollout.api import names
+from statefulrollout.api.v1alpha1 import Hook, Removal, Target
+from statefulrollout.core import questions
+from statefulrollout.core.actions import How, MarkPod, RemovePod
+from statefulrollout.core.snapshot import Facts
+from statefulrollout.core.stages import Place, can_be_asked, containers_of
+from statefulrollout.core.step import CLOSED, LET_GO, OPENED, Stand, Step, Waiting, ask_hook
+
+
+def begin(stand: Stand, place: Place) -> MarkPod:
+    """Take the pod out of service: the first write of its departure."""
+    facts = Facts(place.leaves_for or "", containers_of(place.pod), stuck=bool(place.stuck))
+    why = f"{place.stuck}; goes first" if place.stuck else f"leaves for {place.leaves_for}"
+    return MarkPod(place.pod, "PodIsolated", f"out of service: {why}", {**OPENED, **CLOSED}, facts=facts, fenced=True)
+
+
+def isolate(stand: Stand, place: Place) -> Step:
+    """Wait until nobody is sent to the pod any more: a closed gate takes time to reach everyone."""
+    isolated = stand.snapshot.isolated.get(place.pod.uid)
+    if isolated is None:
+        observed = "an EndpointSlice still shows the pod as serving"
+        return Step(waiting=Waiting("endpoints", observed), recheck_at=stand.now + 0.5)
+    drain = stand.snapshot.rollout.spec.drain
+    propagation = drain.propagation_seconds if drain else 0
+    observed = f"propagationSeconds: {propagation} s after the EndpointSlices showed it not ready"
+    return Step(waiting=Waiting("endpoints", observed, isolated), recheck_at=isolated + propagation)
+
+
+def drain(stand: Stand, place: Place) -> Step:
+    """Let the pod finish what it has in hand."""
+    spec = stand.snapshot.rollout.spec
+    step, message = Step(), "drain: nothing to ask"
+    if spec.drain is not None and _can_ask(place, spec.drain):
+        judgement, step = ask_hook(stand, place, "drain", spec.drain)
+        if not judgement.done:
+            return step
+        message = judgement.observed
+    if spec.migrate is None and spec.membership is None:
+        return _release(stand, place, step)
+    done = {**CLOSED, names.DRAINED: True, names.MIGRATED: False}
+    mark = MarkPod(place.pod, "PodDrained", message, done, facts=_leaving_facts(stand, place))
+    return replace(step, actions=(mark,), waiting=None)
+
+
+def migrate(stand: Stand, place: Place) -> Step:
+    """Have the state of the pod moved, and wait for a membership without it."""
+    hook = stand.snapshot.rollout.spec.migrate
+    step, handed_over, message = Step(), place.pod.is_true(names.MIGRATED), ""
+    if hook is not None and _can_ask(place, hook) and not handed_over:
+        judgement, step = ask_hook(stand, place, "migrate", hook)
+        if not judgement.done:
+            return step
+        message = judgement.observed
+    if stand.membership is None:
+        return _release(stand, place, step)
+    if hook is not None and not handed_over:
+        mark = MarkPod(place.pod, "PodMigrated", message, {names.MIGRATED: True})
+        return replace(step, actions=(mark,), waiting=stand.membership)
+    return replace(step, waiting=stand.membership)
+
+
+def _release(stand: Stand, place: Place, step: Step) -> Step:
+    if not stand.fence_stands:
+        return replace(step, waiting=Waiting("fence", "the StatefulSet controller has not seen updateStrategy yet"))
+    message, facts = f"released for {place.leaves_for}", _leaving_facts(stand, place)
+    mark = MarkPod(place.pod, "PodReleased", message, {**CLOSED, **LET_GO}, facts=facts)
+    completed = (
+        entry.model_copy(update={"completed": True})
+        for entry in stand.snapshot.ledger.open_hooks
+        if entry.uid == place.pod.uid and questions.undo_reaches_others(entry)
+    )
+    return replace(step, actions=(mark, _removal(stand, place)), opens=(*step.opens, *completed), waiting=None)
+
+
+def _leaving_facts(stand: Stand, place: Place) -> Facts:
+    stuck = place.pod.facts is not None and place.pod.facts.stuck
+    return Facts(place.leaves_for or "", containers_of(place.pod), stuck=stuck)
+
+
+def _can_ask(place: Place, hook: Hook) -> bool:
+    """A hook that addresses the pod needs it alive; one that addresses others runs all the same."""
+    return hook.apply.target is not Target.POD or can_be_asked(place.pod)
+
+
+def _removal(stand: Stand, place: Place) -> RemovePod:
+    wish = stand.snapshot.rollout.spec.strategy.removal
+    how = How.EVICT if wish is Removal.EVICT and not place.condemned and can_be_asked(place.pod) else How.DELETE
+    return RemovePod(place.pod, how, "PodRemoved", f"makes room for {place.leaves_for or 'its successor'}")
+
+
+def see_off(stand: Stand, place: Place) -> Step:
+    """Released: the lid is open; what was begun on the pod is complete."""
+    closes = tuple(entry.id for entry in stand.snapshot.ledger.open_hooks if entry.uid == place.pod.uid)
+    if place.pod.terminating:
+        return Step(closes=closes, waiting=Waiting("kubelet", "stopping within its grace period"))
+    if not stand.fence_stands:
+        return Step(closes=closes, waiting=Waiting("fence", "the StatefulSet controller has not seen it yet"))
+    return Step(actions=(_removal(stand, place),), closes=closes)
+
+
+def lose(stand: Stand, place: Place) -> Step:
+    """Somebody else deleted the pod: the membership goes on without it, there is nothing to ask of it."""
+    del stand, place
+    return Step(waiting=Waiting("kubelet", "deleted by somebody else; stopping within its grace period"))

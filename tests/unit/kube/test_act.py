@@ -1,0 +1,289 @@
+"""Each action as it goes out: its body, its precondition, its event; and what a refusal means."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from statefulrollout.api import names
+from statefulrollout.core.actions import Action, Announcement, How, MarkPod, RemovePod, SetFence, WriteLedger
+from statefulrollout.core.snapshot import Facts
+from statefulrollout.errors import ApiError, NotLeader
+from statefulrollout.kube import paths
+from statefulrollout.kube.act import Actor
+from statefulrollout.kube.client import JSON_PATCH, STRATEGIC_MERGE_PATCH
+from tests.builders import NOW, a_ledger, a_pod, a_rolling_set
+from tests.unit.kube.recorder import RecordedEvents, RecordedKube, Word
+
+POD = a_pod("db-2")
+STATUS = paths.pods("shop", "db-2", "status")
+EVICTION = paths.pods("shop", "db-2", "eviction")
+DELETION = paths.pods("shop", "db-2")
+FENCE = paths.statefulsets("shop", "db")
+LEDGERS = paths.statefulrolloutledgers("shop")
+
+ISOLATE = MarkPod(
+    POD,
+    "PodIsolated",
+    "out of service: leaves for v2",
+    {names.SERVING: False, names.DRAINED: False},
+    facts=Facts("v2", {"store": "c://1"}),
+    fenced=True,
+)
+FORWARD = SetFence({"type": "OnDelete"}, {"type": "RollingUpdate"}, "RolloutMoves", "it moves")
+EVICT = RemovePod(POD, How.EVICT, "PodRemoved", "makes room for v2")
+DELETE = RemovePod(POD, How.DELETE, "PodRemoved", "makes room for v2")
+LEDGER = WriteLedger(a_ledger())
+
+
+class Stage:
+    """An actor before recording fakes."""
+
+    def __init__(self, leader_check: Callable[[], None] = lambda: None) -> None:
+        self.kube = RecordedKube()
+        self.events = RecordedEvents()
+        self.actor = Actor(
+            kube=self.kube,
+            events=self.events,
+            namespace="shop",
+            target=a_rolling_set(),
+            regarding={
+                "apiVersion": names.API_VERSION,
+                "kind": names.KIND,
+                "namespace": "shop",
+                "name": "db",
+                "uid": "u",
+            },
+            leader_check=leader_check,
+            clock=lambda: NOW,
+        )
+
+    async def act(self, *actions: Action) -> bool:
+        return await self.actor.act(actions)
+
+    @property
+    def sent(self) -> list[tuple[str, str]]:
+        return [(call.method, call.path) for call in self.kube.calls]
+
+
+@pytest.fixture
+def stage() -> Stage:
+    return Stage()
+
+
+async def test_a_mark_is_one_patch_of_the_status_bound_to_the_uid(stage: Stage) -> None:
+    assert await stage.act(ISOLATE)
+    (call,) = stage.kube.calls
+    assert (call.method, call.path, call.content_type) == ("PATCH", STATUS, STRATEGIC_MERGE_PATCH)
+    assert call.body == {
+        "metadata": {
+            "uid": "uid-db-2",
+            "annotations": {names.FACTS_ANNOTATION: '{"containers":{"store":"c://1"},"stuck":false,"wanted":"v2"}'},
+            "labels": {names.FENCED_LABEL: "true"},
+        },
+        "status": {
+            "conditions": [
+                {
+                    "type": names.SERVING,
+                    "status": "False",
+                    "reason": "PodIsolated",
+                    "message": "out of service: leaves for v2",
+                    "lastTransitionTime": "2027-01-15T08:00:00Z",
+                }
+            ]
+        },
+    }
+
+
+async def test_a_mark_is_said_on_the_rollout_and_on_the_pod(stage: Stage) -> None:
+    await stage.act(ISOLATE)
+    note = "db-2: out of service: leaves for v2"
+    assert stage.events.words == [
+        Word("StatefulRollout/db", "Normal", "PodIsolated", note),
+        Word("Pod/db-2", "Normal", "PodIsolated", note),
+    ]
+
+
+async def test_a_pod_is_taken_over_in_silence_and_with_a_reason_that_the_api_accepts(stage: Stage) -> None:
+    fresh = POD.ungated().untouched()
+    await stage.act(MarkPod(fresh, "", "", {names.SERVING: True}, fenced=True))
+    (condition,) = stage.kube.calls[0].body["status"]["conditions"]
+    assert (condition["status"], condition["reason"]) == ("True", "TakenOver")
+    assert stage.events.words == []
+
+
+async def test_a_mark_without_conditions_or_facts_touches_neither(stage: Stage) -> None:
+    await stage.act(MarkPod(POD, "", "", fenced=True))
+    assert stage.kube.calls[0].body == {
+        "metadata": {"uid": "uid-db-2", "labels": {names.FENCED_LABEL: "true"}},
+        "status": {},
+    }
+
+
+async def test_the_label_of_the_lid_is_taken_off_with_null(stage: Stage) -> None:
+    await stage.act(MarkPod(POD, "PodSetFree", "free", {}, fenced=False))
+    assert stage.kube.calls[0].body["metadata"]["labels"] == {names.FENCED_LABEL: None}
+
+
+@pytest.mark.parametrize(
+    ("written", "conditions"),
+    [
+        ({names.SERVING}, {names.SERVING: False}),
+        (set(), {names.SERVING: True}),
+        (set(), {names.DRAINED: False}),
+        ({names.DRAINED, names.RELEASED}, {names.DRAINED: True, names.RELEASED: True, names.MIGRATED: False}),
+    ],
+)
+async def test_only_conditions_that_change_are_written(
+    stage: Stage, written: set[str], conditions: dict[str, bool]
+) -> None:
+    await stage.act(MarkPod(POD, "x", "x", conditions))
+    status = stage.kube.calls[0].body["status"]
+    assert {condition["type"] for condition in status.get("conditions", ())} == written
+
+
+async def test_a_gate_that_was_never_written_is_written_even_as_false(stage: Stage) -> None:
+    await stage.act(MarkPod(POD.came_back(), "x", "x", {names.SERVING: False, names.DRAINED: False}))
+    (condition,) = stage.kube.calls[0].body["status"]["conditions"]
+    assert (condition["type"], condition["status"]) == (names.SERVING, "False")
+
+
+async def test_a_long_message_is_cut(stage: Stage) -> None:
+    await stage.act(MarkPod(POD, "x", "y" * 1000, {names.SERVING: False}))
+    assert len(stage.kube.calls[0].body["status"]["conditions"][0]["message"]) == 256
+
+
+async def test_a_fence_is_replaced_only_on_the_set_and_the_value_that_were_judged(stage: Stage) -> None:
+    assert await stage.act(FORWARD)
+    (call,) = stage.kube.calls
+    assert (call.method, call.path, call.content_type) == ("PATCH", FENCE, JSON_PATCH)
+    assert call.body == [
+        {"op": "test", "path": "/metadata/uid", "value": "uid-db"},
+        {"op": "test", "path": "/spec/updateStrategy", "value": {"type": "RollingUpdate"}},
+        {"op": "replace", "path": "/spec/updateStrategy", "value": {"type": "OnDelete"}},
+    ]
+    assert stage.events.words == [Word("StatefulRollout/db", "Normal", "RolloutMoves", "it moves")]
+
+
+async def test_an_eviction_carries_the_uid(stage: Stage) -> None:
+    assert await stage.act(EVICT)
+    (call,) = stage.kube.calls
+    assert (call.method, call.path) == ("POST", EVICTION)
+    assert call.body == {
+        "apiVersion": "policy/v1",
+        "kind": "Eviction",
+        "metadata": {"name": "db-2", "namespace": "shop"},
+        "deleteOptions": {"preconditions": {"uid": "uid-db-2"}},
+    }
+    assert [word.reason for word in stage.events.words] == ["PodRemoved", "PodRemoved"]
+
+
+async def test_a_deletion_carries_the_uid(stage: Stage) -> None:
+    assert await stage.act(DELETE)
+    (call,) = stage.kube.calls
+    assert (call.method, call.path) == ("DELETE", DELETION)
+    assert call.body == {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": "uid-db-2"}}
+
+
+@pytest.mark.parametrize("status", [429, 500])
+async def test_an_eviction_that_a_budget_refuses_becomes_a_deletion_and_says_so(stage: Stage, status: int) -> None:
+    stage.kube.refuse("POST", EVICTION, status, "Cannot evict pod as it would violate the budget")
+    assert await stage.act(EVICT)
+    assert stage.sent == [("POST", EVICTION), ("DELETE", DELETION)]
+    assert stage.kube.calls[1].body["preconditions"] == {"uid": "uid-db-2"}
+    warning = stage.events.words[0]
+    assert (warning.type, warning.reason) == ("Warning", "EvictionRefused")
+    assert "would violate the budget" in warning.note
+    assert [word.reason for word in stage.events.words] == ["EvictionRefused"] * 2 + ["PodRemoved"] * 2
+
+
+@pytest.mark.parametrize("status", [403, 422, 503])
+async def test_an_eviction_that_fails_otherwise_deletes_nothing(stage: Stage, status: int) -> None:
+    stage.kube.refuse("POST", EVICTION, status)
+    with pytest.raises(ApiError):
+        await stage.act(EVICT)
+    assert stage.sent == [("POST", EVICTION)]
+
+
+@pytest.mark.parametrize(("action", "method", "path"), [(EVICT, "POST", EVICTION), (DELETE, "DELETE", DELETION)])
+async def test_a_pod_that_is_gone_already_is_no_news(stage: Stage, action: Action, method: str, path: str) -> None:
+    stage.kube.refuse(method, path, 404)
+    assert await stage.act(action, ISOLATE)
+    assert stage.sent[-1] == ("PATCH", STATUS)
+    assert "PodRemoved" not in [word.reason for word in stage.events.words]
+
+
+@pytest.mark.parametrize(
+    ("action", "method", "path"),
+    [
+        (LEDGER, "PUT", f"{LEDGERS}/db"),
+        (FORWARD, "PATCH", FENCE),
+        (ISOLATE, "PATCH", STATUS),
+        (EVICT, "POST", EVICTION),
+        (DELETE, "DELETE", DELETION),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+async def test_the_first_conflict_ends_the_pass(stage: Stage, action: Action, method: str, path: str) -> None:
+    stage.kube.refuse(method, path, 409)
+    assert not await stage.act(action, ISOLATE, DELETE)
+    assert stage.sent == [(method, path)]
+    assert stage.events.words == []
+
+
+@pytest.mark.parametrize(("action", "path"), [(FORWARD, FENCE), (ISOLATE, STATUS)])
+async def test_what_is_gone_before_it_could_be_written_ends_the_pass(stage: Stage, action: Action, path: str) -> None:
+    stage.kube.refuse("PATCH", path, 404)
+    assert not await stage.act(action, DELETE)
+    assert stage.sent == [("PATCH", path)]
+
+
+async def test_a_fence_that_somebody_else_wrote_meanwhile_ends_the_pass(stage: Stage) -> None:
+    stage.kube.refuse("PATCH", FENCE, 422)
+    assert not await stage.act(FORWARD, ISOLATE)
+    assert stage.sent == [("PATCH", FENCE)]
+
+
+async def test_a_mark_that_is_invalid_is_our_mistake(stage: Stage) -> None:
+    stage.kube.refuse("PATCH", STATUS, 422)
+    with pytest.raises(ApiError):
+        await stage.act(ISOLATE)
+
+
+async def test_actions_go_out_in_the_order_of_the_plan(stage: Stage) -> None:
+    assert await stage.act(LEDGER, FORWARD, ISOLATE, EVICT)
+    assert stage.sent == [
+        ("PUT", f"{LEDGERS}/db"),
+        ("PATCH", FENCE),
+        ("PATCH", STATUS),
+        ("POST", EVICTION),
+    ]
+
+
+async def test_whoever_leads_no_more_writes_no_more() -> None:
+    left = [None, None]
+
+    def leader_check() -> None:
+        if not left:
+            raise NotLeader
+        left.pop()
+
+    stage = Stage(leader_check)
+    with pytest.raises(NotLeader):
+        await stage.act(LEDGER, FORWARD, ISOLATE, EVICT)
+    assert stage.sent == [("PUT", f"{LEDGERS}/db"), ("PATCH", FENCE)]
+
+
+@pytest.mark.parametrize(("warning", "kind"), [(True, "Warning"), (False, "Normal")])
+async def test_words_that_belong_to_no_action_are_said_too(stage: Stage, warning: bool, kind: Any) -> None:
+    await stage.actor.announce(
+        [Announcement("RevisionFailed", "v2 failed", warning=warning), Announcement("Word", "on it", pod=POD)]
+    )
+    assert stage.events.words == [
+        Word("StatefulRollout/db", kind, "RevisionFailed", "v2 failed"),
+        Word("StatefulRollout/db", "Normal", "Word", "on it"),
+        Word("Pod/db-2", "Normal", "Word", "on it"),
+    ]
+    assert stage.kube.calls == []

@@ -1,0 +1,239 @@
+"""What is read for one rollout, and what is left unread where nobody needs it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from statefulrollout.core.snapshot import PodView, Snapshot
+from statefulrollout.core.validation import Problem
+from statefulrollout.kube import paths
+from statefulrollout.kube.observe import Isolation, Workload, fetch_rollouts, fetch_workload, observe
+from tests.builders import NOW, a_call, a_pod
+from tests.unit.kube.recorder import Json, RecordedKube, a_raw_pod, a_raw_rollout, a_raw_set
+
+SET = paths.statefulsets("shop", "db")
+PODS = paths.pods("shop")
+CLAIMS = paths.persistentvolumeclaims("shop")
+BUDGETS = paths.poddisruptionbudgets("shop")
+SLICES = paths.endpointslices("shop")
+SERVICE = paths.services("shop", "front")
+
+
+def read_by(kube: RecordedKube) -> list[str]:
+    return [call.path for call in kube.calls]
+
+
+def a_cluster(*pods: Json, **spec: Any) -> RecordedKube:
+    objects = {SET: a_raw_set(**spec)}
+    objects |= {f"{PODS}/{pod['metadata']['name']}": pod for pod in pods}
+    return RecordedKube(objects)
+
+
+async def test_the_oldest_rollout_of_a_set_comes_first() -> None:
+    rollouts = [
+        a_raw_rollout("b", "2027-01-15T06:00:00Z"),
+        a_raw_rollout("a", "2027-01-15T06:00:00Z"),
+        a_raw_rollout("z", "2027-01-15T05:00:00Z"),
+        {**a_raw_rollout("other"), "spec": {"targetRef": {"name": "web"}}},
+        a_raw_rollout("dying"),
+    ]
+    rollouts[-1]["metadata"]["deletionTimestamp"] = "2027-01-15T07:00:00Z"
+    listed = {f"{paths.statefulrollouts('shop')}/{raw['metadata']['name']}": raw for raw in rollouts}
+    found = await fetch_rollouts(RecordedKube(listed), "shop", "db")
+    assert [raw["metadata"]["name"] for raw in found] == ["z", "a", "b"]
+
+
+async def test_a_workload_is_the_set_with_its_own_pods() -> None:
+    stranger = a_raw_pod(
+        "db-9", metadata={"ownerReferences": [{"kind": "StatefulSet", "uid": "x", "controller": True}]}
+    )
+    orphan = a_raw_pod("db-8", metadata={"ownerReferences": None})
+    kube = a_cluster(a_raw_pod("db-0"), a_raw_pod("db-1"), stranger, orphan)
+    workload = await fetch_workload(kube, "shop", "db")
+    assert workload.target is not None
+    assert workload.target.uid == "uid-db"
+    assert [pod.name for pod in workload.pods] == ["db-0", "db-1"]
+    assert workload.raw == a_raw_set()
+    (listing,) = (call for call in kube.calls if call.path == PODS)
+    assert listing.params["labelSelector"] == "app=db"
+    assert "resourceVersion" not in listing.params
+
+
+async def test_a_set_that_is_not_there_has_no_pods_and_may_have_a_ledger() -> None:
+    ledger = {"metadata": {"resourceVersion": "9"}, "spec": {"rolloutUid": "r"}}
+    kube = RecordedKube({paths.statefulrolloutledgers("shop", "db"): ledger})
+    workload = await fetch_workload(kube, "shop", "db")
+    assert (workload.target, workload.pods, workload.ledger.rollout_uid) == (None, (), "r")
+    assert PODS not in read_by(kube)
+
+
+CLAIM: Json = {
+    "metadata": {"name": "data-db-0", "ownerReferences": [{"kind": "Pod", "name": "db-0", "uid": "uid-db-0"}]}
+}
+OTHER: Json = {"metadata": {"name": "data-db-1", "ownerReferences": [{"kind": "StatefulSet", "uid": "uid-db-1"}]}}
+
+
+@pytest.mark.parametrize(
+    ("looks", "policy"),
+    [
+        (False, None),
+        (False, {"whenScaled": "Retain", "whenDeleted": "Retain"}),
+        (True, {"whenScaled": "Delete", "whenDeleted": "Retain"}),
+        (True, {"whenScaled": "Retain", "whenDeleted": "Delete"}),
+    ],
+)
+async def test_claims_are_looked_at_only_where_the_set_deletes_them(looks: bool, policy: Json | None) -> None:
+    kube = a_cluster(a_raw_pod("db-0"), a_raw_pod("db-1"), persistentVolumeClaimRetentionPolicy=policy)
+    kube.objects |= {f"{CLAIMS}/a": CLAIM, f"{CLAIMS}/b": OTHER}
+    workload = await fetch_workload(kube, "shop", "db")
+    assert (CLAIMS in read_by(kube)) is looks
+    owned = [pod.volumes_owned_by_pod for pod in workload.pods]
+    assert owned == ([("data-db-0",), ()] if looks else [(), ()])
+
+
+async def seen(kube: RecordedKube, *rollouts: Json) -> Snapshot | tuple[Problem, ...]:
+    workload = await fetch_workload(kube, "shop", "db")
+    kube.calls.clear()
+    return await observe(kube, rollouts or (a_raw_rollout(),), workload, {}, Isolation(lambda: NOW))
+
+
+async def test_a_snapshot_speaks_of_the_first_rollout() -> None:
+    snapshot = await seen(a_cluster(a_raw_pod()), a_raw_rollout(paused=True), a_raw_rollout("later"))
+    assert isinstance(snapshot, Snapshot)
+    rollout = snapshot.rollout
+    assert (rollout.namespace, rollout.name, rollout.uid, rollout.generation) == ("shop", "db", "uid-rollout-db", 3)
+    assert rollout.spec.paused
+    assert rollout.created == NOW - 2 * 3600
+    assert [pod.name for pod in snapshot.pods] == ["db-2"]
+
+
+async def test_a_spec_that_cannot_be_read_is_refused_and_nothing_more_is_read() -> None:
+    kube = a_cluster(a_raw_pod())
+    problems = await seen(kube, a_raw_rollout(fromTheFuture=1))
+    assert isinstance(problems, tuple)
+    assert [problem.field for problem in problems] == ["spec.fromTheFuture"]
+    assert kube.calls == []
+
+
+PDB: Json = {
+    "metadata": {"name": "pdb", "generation": 1},
+    "spec": {"selector": {"matchLabels": {"app": "db"}}},
+    "status": {"disruptionsAllowed": 1, "observedGeneration": 1},
+}
+FOREIGN: Json = {**PDB, "spec": {"selector": {"matchLabels": {"app": "web"}}}}
+UPDATED = a_raw_pod("db-0", metadata={"labels": {"app": "db", "controller-revision-hash": "db-v2"}})
+CONDEMNED = a_raw_pod("db-7", metadata={"labels": {"app": "db", "controller-revision-hash": "db-v2"}})
+
+
+@pytest.mark.parametrize(("pod", "looks"), [(a_raw_pod("db-0"), True), (UPDATED, False), (CONDEMNED, True)])
+async def test_disruption_budgets_are_looked_at_only_while_a_pod_is_to_leave(pod: Json, looks: bool) -> None:
+    kube = a_cluster(pod)
+    kube.objects |= {f"{BUDGETS}/pdb": PDB, f"{BUDGETS}/other": FOREIGN}
+    snapshot = await seen(kube)
+    assert isinstance(snapshot, Snapshot)
+    assert (BUDGETS in read_by(kube)) is looks
+    assert [budget.name for budget in snapshot.budgets] == (["pdb"] if looks else [])
+
+
+def to_service(name: str = "front") -> Json:
+    return {**a_call("/x", "Service"), "service": {"name": name}}
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"drain": {"apply": to_service()}},
+        {"drain": {"apply": a_call("/x"), "undo": to_service()}},
+        {"migrate": {"apply": a_call("/x"), "done": {"call": to_service(), "expect": "true"}}},
+        {"restore": {"apply": to_service()}},
+        {"membership": {"apply": to_service()}},
+        {"checks": [{"name": "calm", "call": to_service(), "expect": "true"}]},
+    ],
+)
+async def test_services_are_read_where_a_call_names_them(spec: Json) -> None:
+    kube = a_cluster(a_raw_pod())
+    kube.objects[SERVICE] = {
+        "metadata": {"name": "front", "namespace": "shop"},
+        "spec": {"clusterIP": "10.9.9.9", "ports": [{"name": "admin", "port": 81}], "selector": {"app": "db"}},
+    }
+    snapshot = await seen(kube, a_raw_rollout(**spec))
+    assert isinstance(snapshot, Snapshot)
+    assert snapshot.services["front"].ports == {"admin": 81}
+    assert read_by(kube).count(SERVICE) == 1
+
+
+async def test_a_service_that_is_not_there_is_absent() -> None:
+    snapshot = await seen(a_cluster(a_raw_pod()), a_raw_rollout(drain={"apply": to_service("gone")}))
+    assert isinstance(snapshot, Snapshot)
+    assert snapshot.services == {}
+
+
+LEAVING = a_pod("db-2").isolated("v2")
+
+
+def a_slice(*uids: str, serving: bool = True) -> Json:
+    endpoints = [{"targetRef": {"kind": "Pod", "uid": uid}, "conditions": {"serving": serving}} for uid in uids]
+    return {"metadata": {"name": "db-x"}, "endpoints": endpoints}
+
+
+class Watch:
+    """Isolation as it is seen time after time; the clock stands at `now` when it is asked."""
+
+    def __init__(self) -> None:
+        self.now = NOW
+        self.kube = RecordedKube()
+        self.isolation = Isolation(lambda: self.now)
+
+    async def look(self, *pods: PodView, shown: Json | None = None) -> dict[str, float]:
+        self.kube.objects = {f"{SLICES}/db-x": shown} if shown else {}
+        return dict(await self.isolation.observe(self.kube, "shop", pods))
+
+
+async def test_isolation_counts_from_the_first_look_that_finds_the_pod_nowhere() -> None:
+    watch = Watch()
+    assert await watch.look(LEAVING, shown=a_slice(LEAVING.uid)) == {}
+    watch.now += 3
+    assert await watch.look(LEAVING, shown=a_slice(LEAVING.uid, serving=False)) == {LEAVING.uid: NOW + 3}
+    watch.now += 10
+    assert await watch.look(LEAVING) == {LEAVING.uid: NOW + 3}
+
+
+async def test_slices_are_not_read_once_everybody_is_isolated_or_nobody_leaves() -> None:
+    watch = Watch()
+    await watch.look(LEAVING)
+    await watch.look(LEAVING)
+    assert len(watch.kube.calls) == 1
+    await watch.look(a_pod("db-0"), LEAVING.ungated(), LEAVING.but(facts=None))
+    assert len(watch.kube.calls) == 1
+
+
+async def test_another_pod_that_leaves_is_looked_for_and_the_first_keeps_its_time() -> None:
+    watch = Watch()
+    await watch.look(LEAVING)
+    watch.now += 5
+    other = a_pod("db-1").isolated("v2")
+    assert await watch.look(LEAVING, other) == {LEAVING.uid: NOW, other.uid: NOW + 5}
+    assert len(watch.kube.calls) == 2
+
+
+async def test_a_pod_that_came_back_to_service_begins_anew() -> None:
+    watch = Watch()
+    await watch.look(LEAVING)
+    assert await watch.look(a_pod("db-2")) == {}
+    watch.now += 60
+    assert await watch.look(LEAVING) == {LEAVING.uid: NOW + 60}
+
+
+async def test_a_workload_without_a_set_is_seen_without_one() -> None:
+    kube = RecordedKube()
+    snapshot = await observe(
+        kube,
+        (a_raw_rollout(),),
+        Workload(None, (), (await fetch_workload(kube, "shop", "db")).ledger, {}),
+        {},
+        Isolation(lambda: NOW),
+    )
+    assert isinstance(snapshot, Snapshot)
+    assert (snapshot.target, snapshot.budgets) == (None, ())
