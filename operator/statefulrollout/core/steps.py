@@ -1,4 +1,4 @@
-"""The next step of one pod: from its stage and the answers of the application to actions, asks and what it waits for."""
+"""The next step of one pod, by its stage: actions, asks, and what it waits for."""
 
 from __future__ import annotations
 
