@@ -34,8 +34,7 @@ NOW = 1_800_000_000.0
 HOUR = 3600.0
 STORE = "store"
 PORTS = {"http": 8080, "admin": 8081}
-FOREIGN: Mapping[str, object] = {"type": "RollingUpdate", "rollingUpdate": {"partition": 3}}
-
+FOREIGN = {"type": "RollingUpdate", "rollingUpdate": {"partition": 3}}
 Json = dict[str, Any]
 
 
@@ -148,12 +147,7 @@ def pods(count: int, revision: str = "v1") -> tuple[APod, ...]:
 
 
 def a_set(
-    replicas: int = 3,
-    *,
-    wanted: str = "v1",
-    accepted: str = "v1",
-    fence: FenceKind = FenceKind.HOLD,
-    **fields: Any,
+    replicas: int = 3, *, wanted: str = "v1", accepted: str = "v1", fence: FenceKind = FenceKind.HOLD, **fields: Any
 ) -> StatefulSetView:
     """A StatefulSet `db` that creates its pods in parallel and has been seen by its controller."""
     declared = {name: frozenset({STORE}) for name in PORTS}

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from e2e.harness.installation import ROOT, Installation
-from e2e.harness.journal import PODS
+from e2e.harness.journal import EVENTS, PODS, Change
 from e2e.harness.pods import Pod
 from e2e.harness.shop import LOAD, Shop
 
@@ -39,13 +39,16 @@ def save_evidence(test: str, shop: Shop, installation: Installation) -> str:
 def _history_of(shop: Shop) -> str:
     lines = []
     for change in shop.journal.history():
-        what = str(Pod(change.item)) if change.plural == PODS and change.name != LOAD else _brief(change.item)
-        lines.append(f"{change.at:.3f} {change.version} {change.type:8} {change.plural} {what}")
+        lines.append(f"{change.at:.3f} {change.version} {change.type:8} {change.plural} {_brief(change)}")
     return "\n".join(lines)
 
 
-def _brief(item: dict[str, object]) -> str:
-    return json.dumps({"spec": item.get("spec"), "status": item.get("status")})
+def _brief(change: Change) -> str:
+    if change.plural == EVENTS:
+        return f"{change.item['involvedObject'].get('name')} {change.item['reason']}: {change.item['message']}"
+    if change.plural == PODS:
+        return change.name if change.name == LOAD else str(Pod(change.item))
+    return json.dumps({"spec": change.item.get("spec"), "status": change.item.get("status")})
 
 
 def _load_of(shop: Shop) -> str:

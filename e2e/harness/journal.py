@@ -1,4 +1,4 @@
-"""Everything that happened to one namespace, recorded while it happens: four watches, one order.
+"""Everything that happened to one namespace, recorded while it happens: one watch for each kind, one order.
 
 The API server numbers all writes in one sequence (`resourceVersion`), so changes of pods, of the StatefulSet, of the
 StatefulRollout and of its ledger can be put in the order in which they were made, not in which they were heard of.
@@ -18,10 +18,12 @@ from e2e.harness.api import Api, ApiRefusedError, Stream
 from e2e.harness.kubectl import Json
 from statefulrollout.api import names
 
-PODS, STATEFUL_SETS, ROLLOUTS, LEDGERS = "pods", "statefulsets", names.PLURAL, names.LEDGER_PLURAL
+PODS, STATEFUL_SETS, EVENTS = "pods", "statefulsets", "events"
+ROLLOUTS, LEDGERS = names.PLURAL, names.LEDGER_PLURAL
 PATHS = {
     PODS: "/api/v1/namespaces/{}/pods",
     STATEFUL_SETS: "/apis/apps/v1/namespaces/{}/statefulsets",
+    EVENTS: "/api/v1/namespaces/{}/events",
     ROLLOUTS: f"/apis/{names.API_VERSION}/namespaces/{{}}/{names.PLURAL}",
     LEDGERS: f"/apis/{names.API_VERSION}/namespaces/{{}}/{names.LEDGER_PLURAL}",
 }

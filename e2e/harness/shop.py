@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeVar
 from e2e.harness.api import Api, pod_path
 from e2e.harness.executioner import Executioner
 from e2e.harness.invariants import broken_invariants, condition_is_true, is_observed
-from e2e.harness.journal import LEDGERS, PODS, ROLLOUTS, STATEFUL_SETS, Change, Journal
+from e2e.harness.journal import EVENTS, LEDGERS, PODS, ROLLOUTS, STATEFUL_SETS, Change, Journal
 from e2e.harness.kubectl import Json, Kubectl
 from e2e.harness.load import LoadClient, complaints
 from e2e.harness.pods import Pod
@@ -118,6 +118,10 @@ class Shop:
     def accepted(self) -> str:
         """The revision that the StatefulSet goes back to."""
         return str(self.stateful_set.get("status", {}).get("currentRevision", ""))
+
+    def was_said(self, words: str) -> bool:
+        """Whether an event, of whomever about whatever in the namespace, has these words in it."""
+        return any(words in item["message"] for item in self.journal.items(EVENTS))
 
     def describe(self) -> str:
         """All of it in a few lines, for a message."""

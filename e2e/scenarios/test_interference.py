@@ -12,7 +12,7 @@ from e2e.harness.kubectl import Json
 from e2e.harness.shop import Shop
 from e2e.scenarios.conftest import OpenShop
 
-SLOW_DRAIN: Json = {"drain": {"mode": "accept-202", "seconds": 6}}
+ENDLESS_DRAIN: Json = {"drain": {"mode": "accept-202"}}
 PARTITION_0: Json = {"updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"partition": 0}}}
 HELD = "is not drained yet"
 DEAF_SECONDS = 6
@@ -39,10 +39,12 @@ def test_a_template_changed_again_in_the_middle_drains_every_pod(
     open_shop: OpenShop, meanwhile: Meanwhile, policy: str
 ) -> None:
     shop = open_shop(policy=policy)
-    _begin(shop)
+    _begin(shop, ordinal=2)
     with meanwhile():
         second = shop.change_template(VERSION="second")
-        _watch_the_lid(shop, meanwhile)
+        if meanwhile.operator_is_down:
+            _assert_nobody_goes(shop)
+    shop.set_faults({}, 2)
     shop.await_complete()
     assert shop.revisions() == [second] * 3
     shop.assert_nobody_noticed()
@@ -53,13 +55,30 @@ def test_a_partition_0_written_by_somebody_else_lets_no_pod_go_undrained(
     open_shop: OpenShop, meanwhile: Meanwhile, policy: str
 ) -> None:
     shop = open_shop(policy=policy)
-    _begin(shop)
+    _begin(shop, ordinal=2)
     with meanwhile():
         shop.patch_stateful_set(PARTITION_0)
         if meanwhile.operator_is_down:
-            shop.wait("the controller to be told by the lid", lambda: HELD in _events_of(shop))
-        _watch_the_lid(shop, meanwhile)
+            _assert_nobody_goes(shop)
+    shop.set_faults({}, 2)
     shop.await_complete()
+    shop.assert_nobody_noticed()
+
+
+@pytest.mark.operator_down
+@pytest.mark.parametrize("policy", ["OrderedReady", "Parallel"])
+def test_with_no_operator_a_new_template_and_partition_0_come_up_against_the_lid(
+    open_shop: OpenShop, installation: Installation, policy: str
+) -> None:
+    shop = open_shop(policy=policy)
+    with installation.down():
+        new = shop.change_template()
+        shop.patch_stateful_set(PARTITION_0)
+        shop.wait("the lid to refuse the controller's delete", lambda: shop.was_said(HELD))
+        _assert_nobody_goes(shop)
+        assert all(pod.ready for pod in shop.pods)
+    shop.await_complete()
+    assert shop.revisions() == [new] * 3
     shop.assert_nobody_noticed()
 
 
@@ -71,27 +90,22 @@ def test_a_scale_down_in_the_middle_drains_the_pods_that_go(
     _begin(shop, ordinal=3)
     with meanwhile():
         shop.scale(2)
-        _watch_the_lid(shop, meanwhile)
+        if meanwhile.operator_is_down:
+            _assert_nobody_goes(shop)
+    shop.set_faults({}, 3)
     shop.await_complete()
     assert [pod.name for pod in shop.pods] == ["kvstore-0", "kvstore-1"]
     shop.assert_nobody_noticed()
 
 
-def _begin(shop: Shop, ordinal: int = 2) -> None:
-    """Be in the middle: one pod drains, and takes its time."""
-    shop.set_faults(SLOW_DRAIN, ordinal)
+def _begin(shop: Shop, ordinal: int) -> None:
+    """Be in the middle: one pod drains, until its drain is mended."""
+    shop.set_faults(ENDLESS_DRAIN, ordinal)
     shop.change_template(VERSION="first")
     shop.await_stage(ordinal, "Draining")
 
 
-def _watch_the_lid(shop: Shop, meanwhile: Meanwhile) -> None:
-    """While nobody drains, nobody goes."""
-    if not meanwhile.operator_is_down:
-        return
+def _assert_nobody_goes(shop: Shop) -> None:
     before = {pod.uid for pod in shop.pods}
     shop.stays("no pod goes while there is nobody to drain it", lambda: {pod.uid for pod in shop.pods
                if not pod.terminating} == before, DEAF_SECONDS)  # fmt: skip
-
-
-def _events_of(shop: Shop) -> str:
-    return shop.kubectl.run("get", "events", "-n", shop.namespace, "--field-selector=involvedObject.name=kvstore")

@@ -100,9 +100,12 @@ def budget_allows_new_unavailability(scene: Scene, candidate: Place) -> str:
     """Never more than maxUnavailable pods away, whatever made them unavailable."""
     away = unavailable_ordinals(scene.target, scene.places, scene.chosen)
     if candidate.condemned:
-        leaving = sum(1 for place in scene.places if place.condemned and place.stage in IN_MOTION)
-        taken = leaving + sum(1 for place in scene.places if place.condemned and place.pod.uid in scene.chosen)
-        return f"{len(away) + taken} of {scene.limit} are unavailable" if len(away) + taken >= scene.limit else ""
+        # No wanted pod becomes unavailable, yet state moves: a pod that is broken for good does not count.
+        broken = {place.pod.ordinal for place in scene.places if place.stuck}
+        leaving = [place for place in scene.places if place.condemned and place.stage in IN_MOTION]
+        chosen = [place for place in scene.places if place.condemned and place.pod.uid in scene.chosen]
+        taken = len(away - broken) + len(leaving) + len(chosen)
+        return f"{taken} of {scene.limit} are unavailable or leaving" if taken >= scene.limit else ""
     with_it = away | {candidate.pod.ordinal}
     if len(with_it) <= scene.limit:
         return ""

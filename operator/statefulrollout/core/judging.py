@@ -41,9 +41,10 @@ def judge_hook(
     if report is not None and report.answer is Answer.DONE:
         return Judgement(done=True, observed=report.text)
     observed = report.text if report else "not answered yet"
-    still = stalled is not None and (report is None or report.progressed <= stalled)
-    if hook.stall_seconds is not None and report is not None:
-        still = still or now >= report.progressed + hook.stall_seconds
+    still = False
+    if hook.stall_seconds is not None:
+        remembered = stalled is not None and (report is None or report.progressed <= stalled)
+        still = remembered or (report is not None and now >= report.progressed + hook.stall_seconds)
     trouble = ""
     if report is not None and report.answer is Answer.MISCONFIGURED:
         trouble = f"{title} is misconfigured: {observed}"

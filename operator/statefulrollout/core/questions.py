@@ -100,7 +100,14 @@ def _addresses_of(
         else:
             peers = around.peers(pod)
             to = peers[:1] if call.target is Target.ANY_PEER else peers
-    return tuple(Address(peer.name, peer.ip, port if isinstance(port, int) else peer.ports.get(port, 0)) for peer in to)
+    target = around.snapshot.target
+    declared = target.port_numbers if target else {}
+
+    def number_of(peer: PodView) -> int:
+        # A pod of an older revision may not have the name yet: then the template's number is the best guess.
+        return port if isinstance(port, int) else peer.ports.get(port) or declared.get(port, 0)
+
+    return tuple(Address(peer.name, peer.ip, number_of(peer)) for peer in to)
 
 
 def document_of(

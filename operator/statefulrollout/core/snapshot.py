@@ -143,6 +143,8 @@ class StatefulSetView:
     update_strategy: Mapping[str, object]
     ports: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """Names of the declared ports, and of the containers that declare each."""
+    port_numbers: Mapping[str, int] = field(default_factory=dict)
+    """Names of the declared ports, and their numbers."""
     numbered_ports: Mapping[int, frozenset[str]] = field(default_factory=dict)
     controller: str = ""
     """`Kind/name` of the object that controls the StatefulSet, where there is one."""

@@ -112,14 +112,24 @@ def _progress_of(snapshot: Snapshot, plan: Plan, target: StatefulSetView, counts
         return Verdict("Healthy", "RolloutComplete", message, ready=True)
     detail = _first_wait(plan, moving) or _first_wait(plan, outdated)
     if not rolling:
-        message = f"{target.replicas - missing} of {target.replicas} pods exist{detail}"
-        return Verdict("Degraded", "Recovering", _cut(message), degraded=True)
+        message = _cut(f"{target.replicas - missing} of {target.replicas} pods exist{detail}")
+        if any(_is_hurt(place) for place in plan.places):
+            return Verdict("Degraded", "Recovering", message, degraded=True)
+        return Verdict("Settling", "PodsComing", message)
     if snapshot.rollout.spec.paused and not moving and not missing:
         message = f"paused by spec.paused; {counts}{detail}. Set spec.paused to false to go on"
         return Verdict("Paused", "Paused", _cut(message))
     if moving or missing or not outdated:
         return Verdict("RollingOut", "RollingOut", _cut(f"{counts}{detail}"))
     return Verdict("Waiting", "WaitingForGuard", _cut(f"{counts}{detail}"))
+
+
+def _is_hurt(place: Place) -> bool:
+    """Whether the pod had served or failed already, and does not serve now; a new one that comes up is not hurt."""
+    pod = place.pod
+    restarted = any(container.restarts for container in pod.containers)
+    stopped = pod.serving and (pod.since("Ready") or 0.0) > (pod.since(names.SERVING) or 0.0)
+    return not pod.ready and (bool(place.stuck) or restarted or stopped or place.stage is Stage.TERMINATING)
 
 
 def _first_wait(plan: Plan, places: list[Place]) -> str:

@@ -113,7 +113,7 @@ async def observe(
         reports=reports,
         isolated=await isolation.observe(kube, namespace, workload.pods),
         budgets=await _fetch_budgets(kube, namespace, workload),
-        services=await _fetch_services(kube, namespace, spec),
+        services=await _fetch_services(kube, namespace, spec, workload.target),
     )
 
 
@@ -128,11 +128,14 @@ async def _fetch_budgets(kube: Kube, namespace: str, workload: Workload) -> tupl
     return tuple(budget for budget in budgets if budget.pods)
 
 
-async def _fetch_services(kube: Kube, namespace: str, spec: Spec) -> dict[str, ServiceView]:
+async def _fetch_services(
+    kube: Kube, namespace: str, spec: Spec, target: StatefulSetView | None
+) -> dict[str, ServiceView]:
+    numbers = target.port_numbers if target else {}
     found: dict[str, ServiceView] = {}
     for name in sorted({call.service.name for call in _calls_of(spec) if call.service}):
         try:
-            found[name] = views.service_of(await kube.call("GET", paths.services(namespace, name)))
+            found[name] = views.service_of(await kube.call("GET", paths.services(namespace, name)), numbers)
         except NotFound:
             continue
     return found

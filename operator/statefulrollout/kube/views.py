@@ -91,6 +91,7 @@ def stateful_set_of(raw: Json) -> StatefulSetView:
         update_strategy=spec.get("updateStrategy") or {},
         ports=named,
         numbered_ports=numbered,
+        port_numbers=port_numbers_of(spec["template"]["spec"]),
         controller=f"{owner['kind']}/{owner['name']}" if owner else "",
         strategy_writers=tuple(sorted(set(_writers_of(metadata.get("managedFields") or ())))),
     )
@@ -129,12 +130,6 @@ def pod_of(raw: Json) -> PodView:
         )
         for condition in status.get("conditions") or ()
     }
-    ports = {
-        port["name"]: port["containerPort"]
-        for container in spec.get("containers") or ()
-        for port in container.get("ports") or ()
-        if port.get("name")
-    }
     return PodView(
         name=metadata["name"],
         uid=metadata["uid"],
@@ -151,9 +146,19 @@ def pod_of(raw: Json) -> PodView:
         conditions=conditions,
         facts=facts_of((metadata.get("annotations") or {}).get(names.FACTS_ANNOTATION)),
         containers=tuple(_container_of(container) for container in status.get("containerStatuses") or ()),
-        ports=ports,
+        ports=port_numbers_of(spec),
         unschedulable=_unschedulable(status),
     )
+
+
+def port_numbers_of(pod_spec: Json) -> dict[str, int]:
+    """Names of the ports that a pod declares, and their numbers."""
+    return {
+        port["name"]: port["containerPort"]
+        for container in pod_spec.get("containers") or ()
+        for port in container.get("ports") or ()
+        if port.get("name")
+    }
 
 
 def _ordinal_of(name: str) -> int:
@@ -213,16 +218,25 @@ def budget_of(raw: Json, pods: Iterable[PodView]) -> BudgetView:
     )
 
 
-def service_of(raw: Json) -> ServiceView:
-    """Read a Service that a call names; a headless one is reached by its DNS name."""
+def service_of(raw: Json, port_numbers: Mapping[str, int] | None = None) -> ServiceView:
+    """Read a Service that a call names.
+
+    A headless one is reached by its DNS name, which leads to the pods themselves and so to their ports;
+    `port_numbers` are those that the pods declare, for a target port that is a name.
+    """
     metadata, spec = raw["metadata"], raw["spec"]
     address = spec.get("clusterIP") or ""
-    host = address if address not in ("", "None") else f"{metadata['name']}.{metadata['namespace']}.svc"
-    ports = spec.get("ports") or ()
+    headless = address in ("", "None")
+    ports: dict[str, int] = {}
+    for port in spec.get("ports") or ():
+        aim = port.get("targetPort", port["port"]) if headless else port["port"]
+        number = (port_numbers or {}).get(aim) if isinstance(aim, str) else aim
+        if number is not None:
+            ports[port.get("name") or str(port["port"])] = number
     return ServiceView(
         name=metadata["name"],
-        host=host,
-        ports={port.get("name") or str(port["port"]): port["port"] for port in ports},
+        host=f"{metadata['name']}.{metadata['namespace']}.svc" if headless else address,
+        ports=ports,
         selects_pods=bool(spec.get("selector")),
     )
 

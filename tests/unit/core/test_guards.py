@@ -185,9 +185,10 @@ def test_whoever_was_chosen_before_counts_against_the_budget() -> None:
     ("observed", "others", "chosen"),
     [
         ("", pods(3), frozenset()),
-        ("1 of 1 are unavailable", pods(2), frozenset()),
-        ("1 of 1 are unavailable", (*pods(3), a_pod("db-4").isolated("scale-down")), frozenset()),
-        ("1 of 1 are unavailable", (*pods(3), a_pod("db-4")), frozenset({"uid-db-4"})),
+        ("1 of 1 are unavailable or leaving", pods(2), frozenset()),
+        ("", (*pods(2), a_pod("db-2").waiting_in("CrashLoopBackOff")), frozenset()),
+        ("1 of 1 are unavailable or leaving", (*pods(3), a_pod("db-4").isolated("scale-down")), frozenset()),
+        ("1 of 1 are unavailable or leaving", (*pods(3), a_pod("db-4")), frozenset({"uid-db-4"})),
     ],
 )
 def test_condemned_pods_go_within_the_same_budget(

@@ -65,6 +65,10 @@ def test_a_remembered_stall_lasts_until_there_is_progress(stalled: bool, report:
     assert judged(report, stalled_for=30, stallSeconds=60).stalled is stalled
 
 
+def test_a_remembered_stall_ends_when_the_user_takes_the_limit_away() -> None:
+    assert not judged(a_report(Answer.IN_PROGRESS, since=30), stalled_for=10).stalled
+
+
 @pytest.mark.parametrize(
     "judgement",
     [

@@ -104,7 +104,7 @@ ROWS = [
         a_set(), (*OLD[:2], OLD[2].failing_probe()),
     ),
     Row(
-        "complete, later a pod missing", "Degraded", "Recovering", {RECONCILING, DEGRADED}, "2 of 3 pods exist",
+        "complete, and a pod to come", "Settling", "PodsComing", {RECONCILING}, "2 of 3 pods exist",
         a_set(), OLD[:2],
     ),
     Row(

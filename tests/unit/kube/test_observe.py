@@ -9,7 +9,7 @@ import pytest
 from statefulrollout.core.snapshot import PodView, Snapshot
 from statefulrollout.core.validation import Problem
 from statefulrollout.kube import paths
-from statefulrollout.kube.observe import Isolation, Workload, fetch_rollouts, fetch_workload, observe
+from statefulrollout.kube.observe import Isolation, fetch_rollouts, fetch_workload, observe
 from tests.builders import NOW, a_call, a_pod
 from tests.unit.kube.recorder import Json, RecordedKube, a_raw_pod, a_raw_rollout, a_raw_set
 
@@ -227,13 +227,6 @@ async def test_a_pod_that_came_back_to_service_begins_anew() -> None:
 
 
 async def test_a_workload_without_a_set_is_seen_without_one() -> None:
-    kube = RecordedKube()
-    snapshot = await observe(
-        kube,
-        (a_raw_rollout(),),
-        Workload(None, (), (await fetch_workload(kube, "shop", "db")).ledger, {}),
-        {},
-        Isolation(lambda: NOW),
-    )
+    snapshot = await seen(RecordedKube())
     assert isinstance(snapshot, Snapshot)
-    assert (snapshot.target, snapshot.budgets) == (None, ())
+    assert (snapshot.target, snapshot.pods, snapshot.budgets) == (None, (), ())

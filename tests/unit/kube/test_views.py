@@ -250,6 +250,16 @@ def test_a_service_is_reached_by_its_address_or_its_name(address: str | None, ho
     assert service.ports == {"admin": 81, "9090": 9090}
 
 
+def test_the_name_of_a_headless_service_leads_to_the_pods_and_so_does_its_port() -> None:
+    spec = {
+        "clusterIP": "None",
+        "ports": [{"name": "admin", "port": 80, "targetPort": 8081}],
+        "selector": {"app": "db"},
+    }
+    service = views.service_of({"metadata": {"name": "front", "namespace": "shop"}, "spec": spec})
+    assert service.ports == {"admin": 8081}
+
+
 @pytest.mark.parametrize("selector", [None, {}])
 def test_a_service_without_a_selector_may_lead_anywhere(selector: Json | None) -> None:
     raw = {"metadata": {"name": "front", "namespace": "shop"}, "spec": {"selector": selector}}
