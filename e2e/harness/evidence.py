@@ -1,4 +1,4 @@
-"""What to look at after a scenario has failed, saved to build/e2e/<test>/ before its namespace goes."""
+"""What to look at after a scenario has failed, saved to build/e2e/<test>/<namespace>/ before its namespace goes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LOG_LINES = 400
 
 def save_evidence(test: str, shop: Shop, installation: Installation) -> str:
     """Save everything; return the part that explains most failures, for the terminal."""
-    folder = FOLDER / re.sub(r"[^A-Za-z0-9-]+", "_", test).strip("_")
+    folder = FOLDER / re.sub(r"[^A-Za-z0-9-]+", "_", test).strip("_") / shop.namespace
     folder.mkdir(parents=True, exist_ok=True)
     selection = ["-n", shop.namespace]
     pages = {

@@ -1,0 +1,1 @@
+"""What a real cluster must show, one scenario a test."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 
 import pytest
 
@@ -15,7 +17,8 @@ from e2e.scenarios.conftest import OpenShop
 ENDLESS_DRAIN: Json = {"drain": {"mode": "accept-202"}}
 PARTITION_0: Json = {"updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"partition": 0}}}
 HELD = "is not drained yet"
-DEAF_SECONDS = 6
+"""What the lid says."""
+DEAF_SECONDS = 5
 
 
 @dataclass(frozen=True)
@@ -28,84 +31,91 @@ class Meanwhile:
     def __call__(self) -> AbstractContextManager[None]:
         return self.installation.down() if self.operator_is_down else nullcontext()
 
+    def assert_nobody_goes(self, shops: list[Shop]) -> None:
+        """While there is nobody to drain it, no pod goes."""
+        if not self.operator_is_down:
+            return
+        before = {shop.namespace: {pod.uid for pod in shop.pods} for shop in shops}
+
+        def holds(shop: Shop) -> bool:
+            return {pod.uid for pod in shop.pods if not pod.terminating} == before[shop.namespace]
+
+        for shop in shops:
+            shop.stays("no pod goes while there is nobody to drain it", partial(holds, shop), DEAF_SECONDS)
+
 
 @pytest.fixture(params=["operator up", pytest.param("operator down", marks=pytest.mark.operator_down)])
 def meanwhile(request: pytest.FixtureRequest, installation: Installation) -> Meanwhile:
     return Meanwhile(installation, request.param == "operator down")
 
 
-@pytest.mark.parametrize("policy", ["OrderedReady", "Parallel"])
-def test_a_template_changed_again_in_the_middle_drains_every_pod(
-    open_shop: OpenShop, meanwhile: Meanwhile, policy: str
-) -> None:
-    shop = open_shop(policy=policy)
-    _begin(shop, ordinal=2)
+@pytest.fixture
+def shops(open_shop: OpenShop) -> list[Shop]:
+    """One of each pod management policy, disturbed at the same time."""
+    orders = [{"policy": policy, "replicas": 4} for policy in ("OrderedReady", "Parallel")]
+    return list(ThreadPoolExecutor().map(lambda order: open_shop(**order), orders))
+
+
+def test_a_template_changed_again_in_the_middle_drains_every_pod(shops: list[Shop], meanwhile: Meanwhile) -> None:
+    _begin(shops)
     with meanwhile():
-        second = shop.change_template(VERSION="second")
-        if meanwhile.operator_is_down:
-            _assert_nobody_goes(shop)
-    shop.set_faults({}, 2)
-    shop.await_complete()
-    assert shop.revisions() == [second] * 3
-    shop.assert_nobody_noticed()
+        second = [shop.change_template(VERSION="second") for shop in shops]
+        meanwhile.assert_nobody_goes(shops)
+    _finish(shops)
+    assert [shop.revisions() for shop in shops] == [[revision] * 4 for revision in second]
 
 
-@pytest.mark.parametrize("policy", ["OrderedReady", "Parallel"])
 def test_a_partition_0_written_by_somebody_else_lets_no_pod_go_undrained(
-    open_shop: OpenShop, meanwhile: Meanwhile, policy: str
+    shops: list[Shop], meanwhile: Meanwhile
 ) -> None:
-    shop = open_shop(policy=policy)
-    _begin(shop, ordinal=2)
+    _begin(shops)
     with meanwhile():
-        shop.patch_stateful_set(PARTITION_0)
-        if meanwhile.operator_is_down:
-            _assert_nobody_goes(shop)
-    shop.set_faults({}, 2)
-    shop.await_complete()
-    shop.assert_nobody_noticed()
+        for shop in shops:
+            shop.patch_stateful_set(PARTITION_0)
+        meanwhile.assert_nobody_goes(shops)
+    _finish(shops)
+
+
+def test_a_scale_down_in_the_middle_drains_the_pods_that_go(shops: list[Shop], meanwhile: Meanwhile) -> None:
+    _begin(shops)
+    with meanwhile():
+        for shop in shops:
+            shop.scale(2)
+        meanwhile.assert_nobody_goes(shops)
+    _finish(shops)
+    assert [[pod.name for pod in shop.pods] for shop in shops] == [["kvstore-0", "kvstore-1"]] * 2
 
 
 @pytest.mark.operator_down
-@pytest.mark.parametrize("policy", ["OrderedReady", "Parallel"])
 def test_with_no_operator_a_new_template_and_partition_0_come_up_against_the_lid(
-    open_shop: OpenShop, installation: Installation, policy: str
+    shops: list[Shop], installation: Installation
 ) -> None:
-    shop = open_shop(policy=policy)
-    with installation.down():
-        new = shop.change_template()
-        shop.patch_stateful_set(PARTITION_0)
-        shop.wait("the lid to refuse the controller's delete", lambda: shop.was_said(HELD))
-        _assert_nobody_goes(shop)
-        assert all(pod.ready for pod in shop.pods)
-    shop.await_complete()
-    assert shop.revisions() == [new] * 3
-    shop.assert_nobody_noticed()
+    down = Meanwhile(installation, operator_is_down=True)
+    with down():
+        new = [shop.change_template() for shop in shops]
+        for shop in shops:
+            shop.patch_stateful_set(PARTITION_0)
+        for shop in shops:
+            shop.wait("the lid to refuse the controller's delete", partial(shop.was_said, HELD))
+        down.assert_nobody_goes(shops)
+        assert all(pod.ready for shop in shops for pod in shop.pods)
+    _finish(shops)
+    assert [shop.revisions() for shop in shops] == [[revision] * 4 for revision in new]
 
 
-@pytest.mark.parametrize("policy", ["OrderedReady", "Parallel"])
-def test_a_scale_down_in_the_middle_drains_the_pods_that_go(
-    open_shop: OpenShop, meanwhile: Meanwhile, policy: str
-) -> None:
-    shop = open_shop(policy=policy, replicas=4)
-    _begin(shop, ordinal=3)
-    with meanwhile():
-        shop.scale(2)
-        if meanwhile.operator_is_down:
-            _assert_nobody_goes(shop)
-    shop.set_faults({}, 3)
-    shop.await_complete()
-    assert [pod.name for pod in shop.pods] == ["kvstore-0", "kvstore-1"]
-    shop.assert_nobody_noticed()
+def _begin(shops: list[Shop]) -> None:
+    """Be in the middle: the first pod of each drains, until its drain is mended."""
+    for shop in shops:
+        shop.set_faults(ENDLESS_DRAIN, 3)
+        shop.change_template(VERSION="first")
+    for shop in shops:
+        shop.await_stage(3, "Draining")
 
 
-def _begin(shop: Shop, ordinal: int) -> None:
-    """Be in the middle: one pod drains, until its drain is mended."""
-    shop.set_faults(ENDLESS_DRAIN, ordinal)
-    shop.change_template(VERSION="first")
-    shop.await_stage(ordinal, "Draining")
-
-
-def _assert_nobody_goes(shop: Shop) -> None:
-    before = {pod.uid for pod in shop.pods}
-    shop.stays("no pod goes while there is nobody to drain it", lambda: {pod.uid for pod in shop.pods
-               if not pod.terminating} == before, DEAF_SECONDS)  # fmt: skip
+def _finish(shops: list[Shop]) -> None:
+    """Mend what was broken; then everything gets where it shall, and nobody has noticed."""
+    for shop in shops:
+        shop.set_faults({})
+    for shop in shops:
+        shop.await_complete()
+        shop.assert_nobody_noticed()
