@@ -69,7 +69,15 @@ class Executioner:
     def kill(self, node: str, container_id: str) -> None:
         """Kill a container on a node; the ID is as the pod's status gives it."""
         listed = self.kubectl.run(
-            "get", "pods", "-n", self.namespace, f"--field-selector=spec.nodeName={node}", "-o", "json"
+            "get",
+            "pods",
+            "-n",
+            self.namespace,
+            "-l",
+            f"app={NAME}",
+            f"--field-selector=spec.nodeName={node}",
+            "-o",
+            "json",
         )
         (pod,) = json.loads(listed)["items"]
         name, identity = pod["metadata"]["name"], container_id.rpartition("/")[2]

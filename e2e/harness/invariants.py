@@ -20,7 +20,7 @@ UNREACHABLE_PARTITION = 2_147_483_647
 SCALE_DOWN = "scale-down"
 BLIND_SECONDS = 1.0
 """A pod that became unavailable by itself so recently may not have been seen yet by whoever decided."""
-CLOCK_SECONDS = 1.0
+CLOCK_SECONDS = 0.5
 """Between the moment at which a pod became Ready and the one at which its watcher heard of it."""
 
 
@@ -136,8 +136,8 @@ class I2Drained(Rule):
             return f"{pod.name} was released while its gate was open"
         if not (pod.is_true(names.DRAINED) and pod.is_true(names.MIGRATED)):
             return f"{pod.name} was released before it was drained and migrated"
-        if pod.fact_containers.items() - pod.containers.items():
-            return f"{pod.name} was released for {pod.fact_containers}, and {pod.containers} run in it"
+        if pod.fact_containers.items() - pod.running_containers.items():
+            return f"{pod.name} was released for {pod.fact_containers}, and {pod.running_containers} run in it"
         declaration = before.ledger.get("spec", {}).get("declaration", {})
         binding = before.rollout.get("spec", {}).get("membership", {}).get("onTimeout") == "Pause"
         members = {member["uid"] for member in declaration.get("members", ())}

@@ -78,6 +78,12 @@ class Pod:
         return {each["name"]: each.get("containerID", "") for each in self.raw["status"].get("containerStatuses", ())}
 
     @property
+    def running_containers(self) -> dict[str, str]:
+        """Those of them that run; one that has died keeps its ID until it is started again."""
+        statuses = self.raw["status"].get("containerStatuses", ())
+        return {each["name"]: each["containerID"] for each in statuses if "running" in each["state"]}
+
+    @property
     def restarts(self) -> int:
         return sum(each["restartCount"] for each in self.raw["status"].get("containerStatuses", ()))
 

@@ -12,7 +12,7 @@ from statefulrollout.api.v1alpha1 import Hook, Removal, Target
 from statefulrollout.core import questions
 from statefulrollout.core.actions import How, MarkPod, RemovePod
 from statefulrollout.core.snapshot import Facts
-from statefulrollout.core.stages import Place, can_be_asked, containers_of
+from statefulrollout.core.stages import Place, can_be_asked, containers_of, has_ended
 from statefulrollout.core.step import CLOSED, LET_GO, OPENED, Stand, Step, Waiting, ask_hook
 
 
@@ -39,6 +39,9 @@ def drain(stand: Stand, place: Place) -> Step:
     """Let the pod finish what it has in hand."""
     spec = stand.snapshot.rollout.spec
     step, message = Step(), "drain: nothing to ask"
+    if can_be_asked(place.pod) and has_ended(stand.snapshot, place.pod):
+        # Whatever answers now is not what was asked: the pod is drained as it is once its containers run again.
+        return Step(waiting=Waiting("kubelet", "a container has ended and is not running again yet"))
     if spec.drain is not None and _can_ask(place, spec.drain):
         judgement, step = ask_hook(stand, place, "drain", spec.drain)
         if not judgement.done:

@@ -130,7 +130,7 @@ def _stage_of(snapshot: Snapshot, target: StatefulSetView, pod: PodView, leaves_
 
 
 def _leaving_stage_of(snapshot: Snapshot, pod: PodView, facts: Facts, now: float) -> Stage:
-    if pod.is_true(names.DRAINED) and (facts.stuck or facts_match_containers(snapshot, pod)):
+    if pod.is_true(names.DRAINED) and (facts.stuck or _is_still_who_was_drained(snapshot, pod)):
         return Stage.MIGRATING
     drain = snapshot.rollout.spec.drain
     if pod.gated and not facts.stuck:
@@ -139,6 +139,14 @@ def _leaving_stage_of(snapshot: Snapshot, pod: PodView, facts: Facts, now: float
         if isolated is None or now < isolated + propagation:
             return Stage.ISOLATING
     return Stage.DRAINING
+
+
+def _is_still_who_was_drained(snapshot: Snapshot, pod: PodView) -> bool:
+    """Whether the drained containers run; one that has just ended keeps its ID until its successor starts.
+
+    Of a pod that is dead nothing more can be asked.
+    """
+    return facts_match_containers(snapshot, pod) and (not has_ended(snapshot, pod) or not can_be_asked(pod))
 
 
 def goes_back(snapshot: Snapshot, target: StatefulSetView, pod: PodView) -> bool:
@@ -171,11 +179,15 @@ def are_running(snapshot: Snapshot, pod: PodView) -> bool:
     A pod that runs but fails its readiness probe for a moment is no traffic's target, yet it has lost nothing: it
     stays what it was.
     """
-    addressed = identity_of(snapshot, pod).keys()
-    if not addressed:
+    if not identity_of(snapshot, pod):
         return pod.containers_ready
+    return not pod.finished and not has_ended(snapshot, pod)
+
+
+def has_ended(snapshot: Snapshot, pod: PodView) -> bool:
+    """Whether a container that hooks address does not run: it has just ended, or has not started again."""
     running = {container.name for container in pod.containers if container.running}
-    return not pod.finished and addressed <= running
+    return bool(identity_of(snapshot, pod).keys() - running)
 
 
 def facts_match_containers(snapshot: Snapshot, pod: PodView) -> bool:
