@@ -108,7 +108,7 @@ images: setup ## Build the images of the operator and of the sample application,
 	$(CLUSTER) load statefulrollout:dev kvstore:dev
 
 e2e: setup ## The scenarios on the real cluster: side by side, then one by one those that stop the operator
-	$(BIN)/pytest e2e/scenarios -m "not operator_down" -n 3
+	$(BIN)/pytest e2e/scenarios -m "not operator_down" -n 3 --dist loadgroup
 	$(BIN)/pytest e2e/scenarios -m operator_down
 
 cluster-down: setup ## Delete the cluster

@@ -63,8 +63,8 @@ class Installation:
     @contextmanager
     def down(self) -> Iterator[None]:
         """No operator runs for as long as the context lasts; afterwards one does again."""
-        self.stop()
         try:
+            self.stop()
             yield
         finally:
             self.start()
