@@ -45,8 +45,9 @@ class Installation:
                           "--wait", "--timeout", f"{START_SECONDS:.0f}s", *options)  # fmt: skip
 
     def uninstall(self) -> None:
-        """Remove the release."""
+        """Remove the release, and wait until the operator has stopped."""
         self.kubectl.helm("uninstall", RELEASE, "--namespace", NAMESPACE, "--wait")
+        self._wait_for("the operator's pods to be gone", lambda: not self.pods())
 
     def pods(self) -> list[Json]:
         """The operator's pods, those on their way out included."""
