@@ -14,7 +14,7 @@ from statefulrollout.core import membership, questions
 from statefulrollout.core.actions import Announcement
 from statefulrollout.core.asks import Ask
 from statefulrollout.core.budget import max_unavailable_of
-from statefulrollout.core.judging import judge_hook
+from statefulrollout.core.judging import judge_hook, patience_ends_at
 from statefulrollout.core.ledger import Declaration
 from statefulrollout.core.questions import Surroundings
 from statefulrollout.core.snapshot import Snapshot
@@ -75,9 +75,6 @@ def _judge_membership(around: Surroundings, rules: Membership, declaration: Decl
     if judgement.done:
         done = declaration.model_copy(update={"done": True})
         return MembershipPlan(done, (ask,), announcements=passed_over(judgement, None))
-    due = [declaration.at + rules.deadline_seconds]
-    if rules.stall_seconds is not None and report is not None:
-        due.append(report.progressed + rules.stall_seconds)
     waiting = Waiting("membership", f"generation {declaration.generation}: {judgement.observed}", declaration.at)
-    recheck_at = min((at for at in due if at > now), default=None)
+    recheck_at = patience_ends_at(rules, declaration.at, report, now)
     return MembershipPlan(declaration, (ask,), waiting, judgement.trouble, recheck_at)

@@ -58,6 +58,14 @@ def judge_hook(
     return Judgement(done=False, observed=observed, trouble=trouble, stalled=still)
 
 
+def patience_ends_at(hook: Hook | Membership, since: float, report: Report | None, now: float) -> float | None:
+    """When the next deadline or stall of a hook begun at `since` is due; None where all are past."""
+    due = [since + hook.deadline_seconds]
+    if hook.stall_seconds is not None and report is not None:
+        due.append(report.progressed + hook.stall_seconds)
+    return min((at for at in due if at > now), default=None)
+
+
 def judge_check(check: Check, report: Report | None, now: float) -> Judgement:
     """Judge a check by its latest report."""
     title = f"check {check.name}"

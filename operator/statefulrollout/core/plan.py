@@ -79,8 +79,10 @@ def decide(snapshot: Snapshot, now: float) -> Plan:
         )
     recorded = snapshot.ledger
     snapshot = replace(snapshot, ledger=_taken_over(snapshot, target))
-    check_asks, checks = _ask_checks(snapshot, target, places_of(snapshot, now), now)
-    ledger, announcements = note_failures(snapshot, target, places_of(snapshot, now), checks, now)
+    places = places_of(snapshot, now)
+    check_asks, checks = _ask_checks(snapshot, target, places, now)
+    ledger, announcements = note_failures(snapshot, target, places, checks, now)
+    # A revision that has just failed is nothing to leave for: it may have moved pods to another stage.
     snapshot = replace(snapshot, ledger=ledger)
     places = places_of(snapshot, now)
     restored = restored_pods(snapshot, places, now)

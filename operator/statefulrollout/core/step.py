@@ -13,7 +13,7 @@ from statefulrollout.api.v1alpha1 import Hook, Target
 from statefulrollout.core import questions
 from statefulrollout.core.actions import Action, Announcement
 from statefulrollout.core.asks import Ask
-from statefulrollout.core.judging import Judgement, judge_hook
+from statefulrollout.core.judging import Judgement, judge_hook, patience_ends_at
 from statefulrollout.core.ledger import OpenHook
 from statefulrollout.core.questions import Surroundings
 from statefulrollout.core.snapshot import PodView, Snapshot
@@ -101,16 +101,13 @@ def ask_hook(stand: Stand, place: Place, title: str, hook: Hook) -> tuple[Judgem
         for other in stand.snapshot.ledger.open_hooks
         if other.uid == place.pod.uid and other.hook == title and other.id != opened.id
     )
-    due = [opened.since + hook.deadline_seconds]
-    if hook.stall_seconds is not None and (report := stand.snapshot.reports.get(opened.id)):
-        due.append(report.progressed + hook.stall_seconds)
     return judgement, Step(
         asks=(questions.ask_of_hook(stand.around, place, title, hook, opened.since),),
         opens=() if opened == entry else (opened,),
         closes=superseded,
         waiting=Waiting(title, judgement.observed, opened.since),
         trouble=f"{place.pod.name}: {judgement.trouble}" if judgement.trouble else "",
-        recheck_at=min((at for at in due if at > stand.now), default=None),
+        recheck_at=patience_ends_at(hook, opened.since, stand.snapshot.reports.get(opened.id), stand.now),
         announcements=passed_over(judgement, place.pod),
     )
 
