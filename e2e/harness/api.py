@@ -10,22 +10,30 @@ import json
 import os
 import socket
 import subprocess
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from typing import TypeVar
 
 from e2e.harness.kubectl import Json, Kubectl
 
 REQUEST_SECONDS = 30.0
 CONTENT_TYPES = {"PATCH": "application/merge-patch+json"}
+BUSY_SECONDS = 30.0
+"""How long a read is repeated that the API server puts off, as it does for a resource that was just defined."""
+
+Found = TypeVar("Found")
 
 
 class ApiRefusedError(AssertionError):
     """The API server, or the pod behind it, answered with an error."""
 
-    def __init__(self, method: str, path: str, status: int, text: str) -> None:
+    def __init__(self, method: str, path: str, status: int, text: str, retry_after: str | None = None) -> None:
         super().__init__(f"{method} {path}: {status} {text[:500]}")
         self.status = status
+        self.put_off_seconds = float(retry_after) if status == 429 and retry_after else None
+        """When to come back, where the answer was "later"."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +43,8 @@ class Api:
     port: int
 
     def get(self, path: str) -> Json:
-        """Read a JSON document. Raises ApiRefusedError."""
-        return self.send("GET", path)
+        """Read a JSON document, later where the API server says so. Raises ApiRefusedError."""
+        return _once_it_is_time(lambda: self.send("GET", path))
 
     def send(self, method: str, path: str, body: object = None) -> Json:
         """Make one request (a PATCH is a JSON merge patch). Raises ApiRefusedError."""
@@ -49,13 +57,24 @@ class Api:
         finally:
             connection.close()
         if answer.status >= 400:
-            raise ApiRefusedError(method, path, answer.status, text)
+            raise ApiRefusedError(method, path, answer.status, text, answer.headers["Retry-After"])
         document: Json = json.loads(text)
         return document
 
     def open_stream(self, path: str) -> Stream:
-        """Begin a request whose answer never ends by itself."""
-        return Stream(self.port, path)
+        """Begin a request whose answer never ends by itself, later where the API server says so."""
+        return _once_it_is_time(lambda: Stream(self.port, path))
+
+
+def _once_it_is_time(read: Callable[[], Found]) -> Found:
+    give_up_at = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            return read()
+        except ApiRefusedError as error:
+            if error.put_off_seconds is None or time.monotonic() + error.put_off_seconds > give_up_at:
+                raise
+            time.sleep(error.put_off_seconds)
 
 
 class Stream:
@@ -66,7 +85,9 @@ class Stream:
         self._connection.request("GET", path)
         self._answer = self._connection.getresponse()
         if self._answer.status != 200:
-            raise ApiRefusedError("GET", path, self._answer.status, self._answer.read().decode())
+            text, retry_after = self._answer.read().decode(), self._answer.headers["Retry-After"]
+            self._connection.close()
+            raise ApiRefusedError("GET", path, self._answer.status, text, retry_after)
 
     def __iter__(self) -> Iterator[bytes]:
         try:
