@@ -60,6 +60,11 @@ class APod(PodView):
         shut = self.condition("Ready", False).condition(names.SERVING, False)
         return replace(shut, facts=Facts(leaves_for, ids, stuck))
 
+    def turned(self, leaves_for: str = "v0") -> Self:
+        """On its way back: what it was to leave for is not wanted any more."""
+        pod = self.isolated(leaves_for)
+        return replace(pod, facts=replace(pod.facts or Facts(), returning=True))
+
     def drained(self, leaves_for: str) -> Self:
         """On its way out, its drain done."""
         return self.isolated(leaves_for).condition(names.DRAINED, True)
@@ -128,6 +133,7 @@ def a_pod(name: str, uid: str = "") -> APod:
         ordinal=ordinal,
         revision="v1",
         created=NOW - HOUR,
+        version=f"7{ordinal}",
         ip=f"10.0.0.{ordinal + 1}",
         node=f"node-{ordinal}",
         phase="Running",
@@ -162,6 +168,7 @@ def a_set(
         update_revision=wanted,
         ordered=False,
         update_strategy=FOREIGN if fence is FenceKind.FOREIGN else STRATEGIES[fence],
+        version="700",
         ports=declared,
         numbered_ports={number: declared[name] for name, number in PORTS.items()},
     )

@@ -3,16 +3,14 @@
     every replica   health server, webhook server and its certificates, the view of StatefulRollouts, the election
     the leader      views of StatefulSets and pods, kopf, the sweep, the hooks, and the workers that reconcile
 
-On SIGTERM: the work ends, the hooks are closed, the Lease is released, and only then do the servers stop. A Lease
-that is *lost* ends the process on the spot (`kube/leader.py`). A part that ends by itself takes the process with it:
-a restart is the cure that is always tested.
+What the leader does is in `office.py`. On SIGTERM the servers are the last to stop. A Lease that is *lost* ends the
+process on the spot (`kube/leader.py`). A part that ends by itself takes the process with it: a restart is the cure that
+is always tested.
 """
 
 from __future__ import annotations
 
 import asyncio
-import gc
-import random
 import signal
 import ssl
 import sys
@@ -24,23 +22,18 @@ from aiohttp import web
 
 from statefulrollout import health
 from statefulrollout.errors import InvalidSettings, KubeError
-from statefulrollout.handlers import Sources, hear_rollouts
-from statefulrollout.hooks.http import open_session
-from statefulrollout.hooks.runner import HookRunner
+from statefulrollout.handlers import Sources
 from statefulrollout.kube import webhook
 from statefulrollout.kube.certificates import Certificates
 from statefulrollout.kube.client import Kube
-from statefulrollout.kube.events import Events
 from statefulrollout.kube.leader import Leader, LeaseTimes
 from statefulrollout.kube.queue import WorkQueue
 from statefulrollout.kube.reflector import Key
 from statefulrollout.logs import configure_logging
-from statefulrollout.reconcile import Reconciler
+from statefulrollout.office import Office
 from statefulrollout.settings import Settings, load_settings
 
 log = structlog.stdlib.get_logger("statefulrollout")
-
-_FAILED_SWEEP_SECONDS = 5.0
 
 
 class _ToldToStop(Exception):  # noqa: N818 - no error: the way out of the task group
@@ -95,51 +88,10 @@ async def operate(settings: Settings) -> None:
                 group.create_task(until_told_to_stop())
                 group.create_task(certificates.run())
                 group.create_task(sources.rollouts.run())
-                group.create_task(hold_office(kube, settings, leader, sources, queue))
+                office = Office(kube, leader, sources, queue, settings)
+                group.create_task(office.hold())
         except* _ToldToStop:
             log.info("stopping")
-
-
-async def hold_office(kube: Kube, settings: Settings, leader: Leader, sources: Sources, queue: WorkQueue[Key]) -> None:
-    """Wait for the Lease, lead until cancelled, and hand over once nothing moves any more."""
-    await leader.acquire()
-    renewal = asyncio.create_task(leader.renew_forever())
-    try:
-        await lead(kube, settings, leader, sources, queue)
-    finally:
-        renewal.cancel()
-        await asyncio.gather(renewal, return_exceptions=True)
-        await leader.release()
-
-
-async def lead(kube: Kube, settings: Settings, leader: Leader, sources: Sources, queue: WorkQueue[Key]) -> None:
-    """Everything that only the leader does; leaves no hook and no worker behind."""
-    async with AsyncExitStack() as stack:
-        hooks = HookRunner(await stack.enter_async_context(open_session()), queue.wake_up)
-        stack.push_async_callback(hooks.aclose)
-        reconciler = Reconciler(kube, hooks, Events(kube, settings.pod_name), leader.check)
-        async with asyncio.TaskGroup() as group:
-            group.create_task(sources.stateful_sets.run())
-            group.create_task(sources.pods.run())
-            for view in (sources.rollouts, sources.stateful_sets, sources.pods):
-                await view.synced.wait()
-            tune_garbage_collection()
-            group.create_task(hear_rollouts(queue.wake_up))
-            group.create_task(sweep_forever(reconciler, queue, settings.sweep_seconds))
-            group.create_task(queue.run(reconciler.reconcile, workers=settings.workers))
-
-
-async def sweep_forever(reconciler: Reconciler, queue: WorkQueue[Key], every: float) -> None:
-    """Look at everything there is, at once and then every so many seconds, whatever was heard or missed."""
-    within = 0.0
-    while True:
-        try:
-            queue.add_all(await reconciler.sweep(), within=within)
-            within, wait = every / 2, every * random.uniform(0.9, 1.1)  # noqa: S311 - jitter, not a secret
-        except KubeError as error:
-            wait = min(every, _FAILED_SWEEP_SECONDS)
-            log.warning("the sweep did not succeed", error=str(error), again_seconds=wait)
-        await asyncio.sleep(wait)
 
 
 async def until_told_to_stop() -> None:
@@ -168,13 +120,6 @@ def build_leader(kube: Kube, settings: Settings) -> Leader:
     )
     identity = f"{settings.pod_name}_{uuid.uuid4().hex[:8]}"
     return Leader(kube, settings.namespace, settings.lease_name, identity, times=times)
-
-
-def tune_garbage_collection() -> None:
-    """Keep the collector off what lives for ever: parsing big lists otherwise costs three times as much."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
 
 
 if __name__ == "__main__":

@@ -23,17 +23,16 @@ class WriteLedger:
 
 @dataclass(frozen=True)
 class SetFence:
-    """Replace `spec.updateStrategy` as a whole, if it still is what was judged."""
+    """Replace `spec.updateStrategy` as a whole, if the StatefulSet still is as it was read."""
 
     strategy: Mapping[str, object]
-    judged: Mapping[str, object]
     reason: str
     message: str
 
 
 @dataclass(frozen=True)
 class MarkPod:
-    """Write conditions, facts and the fenced label on a pod, in one patch bound to its UID.
+    """Write conditions, facts and the fenced label on a pod, in one patch, if it still is as it was read.
 
     `conditions` maps the condition type to the new status; `reason` (CamelCase) and `message` go with all of them.
     """
@@ -55,7 +54,7 @@ class How(StrEnum):
 
 @dataclass(frozen=True)
 class RemovePod:
-    """Remove a released pod, by UID."""
+    """Remove a released pod, by UID, if nobody has written to it since it was read or released."""
 
     pod: PodView
     how: How

@@ -31,7 +31,8 @@ def restored_pods(snapshot: Snapshot, places: tuple[Place, ...], now: float) -> 
 
 def _is_restored(snapshot: Snapshot, place: Place, now: float) -> bool:
     if place.stage is Stage.RETURNING:
-        return not _undone_yet(snapshot, place) and facts_match_containers(snapshot, place.pod)
+        turned = place.pod.facts is not None and place.pod.facts.returning
+        return turned and not _undone_yet(snapshot, place) and facts_match_containers(snapshot, place.pod)
     if place.stage is not Stage.RESTORING or _must_close_gate(snapshot, place):
         return False
     hook = snapshot.rollout.spec.restore
@@ -98,7 +99,11 @@ def restore(stand: Stand, place: Place) -> Step:
 
 
 def give_back(stand: Stand, place: Place) -> Step:
-    """Take back what was begun on the pod, then let it serve again."""
+    """Turn the pod round, take back what was begun on it, then let it serve again."""
+    if place.pod.facts is not None and not place.pod.facts.returning:
+        message = f"goes back: it does not leave for {place.pod.facts.wanted} any more"
+        mark = MarkPod(place.pod, "PodReturning", message, facts=replace(place.pod.facts, returning=True))
+        return Step(actions=(mark,))
     entries = [entry for entry in stand.snapshot.ledger.open_hooks if entry.uid == place.pod.uid]
     pending = _undone_yet(stand.snapshot, place)
     if pending:

@@ -13,12 +13,11 @@ from statefulrollout.api.v1alpha1 import Membership
 from statefulrollout.core import membership, questions
 from statefulrollout.core.actions import Announcement
 from statefulrollout.core.asks import Ask
-from statefulrollout.core.budget import max_unavailable_of
+from statefulrollout.core.budget import may_all_leave
 from statefulrollout.core.judging import judge_hook, patience_ends_at
 from statefulrollout.core.ledger import Declaration
 from statefulrollout.core.questions import Surroundings
-from statefulrollout.core.snapshot import Snapshot
-from statefulrollout.core.step import Waiting, passed_over
+from statefulrollout.core.step import NOBODY_LEFT, Waiting, passed_over
 
 
 @dataclass(frozen=True)
@@ -44,8 +43,8 @@ def plan_membership(around: Surroundings, now: float) -> MembershipPlan:
     if rules is None:
         return MembershipPlan(last)
     if not roster.members:
-        nobody_left = Waiting("membership", "nobody is left who could take over")
-        return MembershipPlan(last, waiting=nobody_left if roster.leaving and not _may_all_leave(snapshot) else None)
+        held = roster.leaving and not may_all_leave(snapshot)
+        return MembershipPlan(last, waiting=Waiting("membership", NOBODY_LEFT) if held else None)
     coordinator = membership.coordinator_of(snapshot, around.places, roster)
     declaration = membership.declaration_of(snapshot, roster, coordinator, now)
     ends = min((absence.since + rules.away_seconds for absence in roster.away), default=None)
@@ -55,15 +54,6 @@ def plan_membership(around: Surroundings, now: float) -> MembershipPlan:
         return MembershipPlan(declaration, waiting=Waiting("membership", "no member can be asked", declaration.at))
     plan = _judge_membership(around, rules, declaration, now)
     return plan if ends is None else replace(plan, recheck_at=min(ends, plan.recheck_at or ends))
-
-
-def _may_all_leave(snapshot: Snapshot) -> bool:
-    """Whether there need not be anybody to take over: nobody else is wanted, or a full outage is."""
-    target, strategy = snapshot.target, snapshot.rollout.spec.strategy
-    if target is None or target.replicas <= 1:
-        return True
-    limit = max_unavailable_of(strategy.max_unavailable, target.replicas)
-    return strategy.allow_full_outage and limit >= target.replicas
 
 
 def _judge_membership(around: Surroundings, rules: Membership, declaration: Declaration, now: float) -> MembershipPlan:

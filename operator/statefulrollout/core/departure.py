@@ -11,9 +11,10 @@ from statefulrollout.api import names
 from statefulrollout.api.v1alpha1 import Hook, Removal, Target
 from statefulrollout.core import questions
 from statefulrollout.core.actions import How, MarkPod, RemovePod
+from statefulrollout.core.budget import may_all_leave
 from statefulrollout.core.snapshot import Facts
 from statefulrollout.core.stages import Place, can_be_asked, containers_of, has_ended
-from statefulrollout.core.step import CLOSED, LET_GO, OPENED, Stand, Step, Waiting, ask_hook
+from statefulrollout.core.step import CLOSED, LET_GO, NOBODY_LEFT, OPENED, Stand, Step, Waiting, ask_hook
 
 
 def begin(stand: Stand, place: Place) -> MarkPod:
@@ -21,6 +22,14 @@ def begin(stand: Stand, place: Place) -> MarkPod:
     facts = Facts(place.leaves_for or "", containers_of(place.pod), stuck=bool(place.stuck))
     why = f"{place.stuck}; goes first" if place.stuck else f"leaves for {place.leaves_for}"
     return MarkPod(place.pod, "PodIsolated", f"out of service: {why}", {**OPENED, **CLOSED}, facts=facts, fenced=True)
+
+
+def revive(place: Place, facts: Facts) -> Step:
+    """The pod was chosen because it was broken, and has come to life after all: it leaves like any other."""
+    message = "ready after all: it is drained like any other pod"
+    undrained = {**CLOSED, names.DRAINED: False, names.MIGRATED: False}
+    leaves = replace(facts, containers=containers_of(place.pod), stuck=False)
+    return Step(actions=(MarkPod(place.pod, "PodRevived", message, undrained, facts=leaves),))
 
 
 def isolate(stand: Stand, place: Place) -> Step:
@@ -59,11 +68,14 @@ def migrate(stand: Stand, place: Place) -> Step:
     hook = stand.snapshot.rollout.spec.migrate
     step, handed_over, message = Step(), place.pod.is_true(names.MIGRATED), ""
     if hook is not None and _can_ask(place, hook) and not handed_over:
+        if not stand.around.roster.serving and not may_all_leave(stand.snapshot):
+            return Step(waiting=Waiting("migrate", NOBODY_LEFT))
         judgement, step = ask_hook(stand, place, "migrate", hook)
         if not judgement.done:
             return step
         message = judgement.observed
-    if stand.membership is None:
+    if stand.membership is None or (_is_stuck(place) and not stand.around.roster.members):
+        # A broken pod has nothing to hand over: where nobody is left, its successor may be the one who is awaited.
         return _release(stand, place, step)
     if hook is not None and not handed_over:
         mark = MarkPod(place.pod, "PodMigrated", message, {names.MIGRATED: True})
@@ -85,8 +97,11 @@ def _release(stand: Stand, place: Place, step: Step) -> Step:
 
 
 def _leaving_facts(stand: Stand, place: Place) -> Facts:
-    stuck = place.pod.facts is not None and place.pod.facts.stuck
-    return Facts(place.leaves_for or "", containers_of(place.pod), stuck=stuck)
+    return Facts(place.leaves_for or "", containers_of(place.pod), stuck=_is_stuck(place))
+
+
+def _is_stuck(place: Place) -> bool:
+    return place.pod.facts is not None and place.pod.facts.stuck
 
 
 def _can_ask(place: Place, hook: Hook) -> bool:

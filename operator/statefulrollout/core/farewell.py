@@ -71,7 +71,7 @@ def _fence_left_behind(target: StatefulSetView, ledger: Ledger) -> SetFence | No
     if dict(target.update_strategy) == dict(strategy):
         return None
     message = f"no StatefulRollout rolls it any more (deletionPolicy: {ledger.deletion_policy})"
-    return SetFence(strategy, target.update_strategy, "FenceLeftBehind", message)
+    return SetFence(strategy, "FenceLeftBehind", message)
 
 
 def _ledger_left_behind(ledger: Ledger, rest: tuple[OpenHook, ...]) -> Ledger:

@@ -86,4 +86,4 @@ def build_set_fence(target: StatefulSetView, fence: FenceKind, *, ours: bool) ->
         message = f"{message}; updateStrategy had been written by {', '.join(target.strategy_writers)}"
     elif live is FenceKind.ACCEPT and fence is FenceKind.HOLD and ours:
         reason, message = "RolloutComplete", f"revision {target.update_revision} is accepted"
-    return SetFence(STRATEGIES[fence], target.update_strategy, reason, message)
+    return SetFence(STRATEGIES[fence], reason, message)

@@ -24,7 +24,7 @@ from statefulrollout.core.stages import IN_MOTION, Place, Stage, has_failed
 class Scene:
     """What guards look at: the pods, and what the hooks and checks said.
 
-    `chosen` are the UIDs already chosen in this pass; `troubles` name what holds the whole rollout.
+    `chosen` are the UIDs already chosen, in this pass or before; `troubles` name what holds the whole rollout.
     """
 
     snapshot: Snapshot
@@ -103,7 +103,8 @@ def budget_allows_new_unavailability(scene: Scene, candidate: Place) -> str:
         # No wanted pod becomes unavailable, yet state moves: a pod that is broken for good does not count.
         broken = {place.pod.ordinal for place in scene.places if place.stuck}
         leaving = [place for place in scene.places if place.condemned and place.stage in IN_MOTION]
-        chosen = [place for place in scene.places if place.condemned and place.pod.uid in scene.chosen]
+        others = scene.chosen - {candidate.pod.uid}
+        chosen = [place for place in scene.places if place.condemned and place.pod.uid in others]
         taken = len(away - broken) + len(leaving) + len(chosen)
         return f"{taken} of {scene.limit} are unavailable or leaving" if taken >= scene.limit else ""
     with_it = away | {candidate.pod.ordinal}
@@ -134,13 +135,18 @@ def application_checks_pass(scene: Scene, candidate: Place) -> str:
 
 
 def disruption_budgets_allow_it(scene: Scene, candidate: Place) -> str:
-    """Closing the gate is a disruption: every PodDisruptionBudget of the pod must have one to spare."""
+    """Closing the gate is a disruption: every PodDisruptionBudget of the pod must have one to spare.
+
+    It limits evictions and never a scale-down; of a set scaled to zero it would expect no pod, and allow nothing.
+    """
+    if candidate.condemned:
+        return ""
     for budget in scene.snapshot.budgets:
         if candidate.pod.uid not in budget.pods:
             continue
         if not budget.observed:
             return f"PodDisruptionBudget {budget.name} is not up to date yet"
-        spent = len(budget.pods & scene.chosen)
+        spent = len(budget.pods & (scene.chosen - {candidate.pod.uid}))
         if budget.disruptions_allowed - spent < 1:
             return f"PodDisruptionBudget {budget.name} allows {budget.disruptions_allowed} disruptions"
     return ""

@@ -71,6 +71,17 @@ class OpenHook(Entry):
     """Whether its pod was let go: what others were told stands, and is not undone when the pod is gone."""
 
 
+class Choice(Entry):
+    """A pod that was about to be taken out of service, and the version at which it was judged.
+
+    The write that does it applies to that version only. As long as the pod is at it, the write may still be on its way,
+    from us or from another leader; once it is not, the choice has come true or never will.
+    """
+
+    uid: str
+    version: str
+
+
 class Ledger(Entry):
     """The whole page. `resource_version` is empty while the object does not exist yet."""
 
@@ -82,3 +93,5 @@ class Ledger(Entry):
     failed: tuple[FailedRevision, ...] = ()
     declaration: Declaration = Declaration()
     open_hooks: tuple[OpenHook, ...] = ()
+    chosen: tuple[Choice, ...] = ()
+    """Written before the pods are: whoever decides next counts them as gone."""

@@ -1,8 +1,8 @@
 """Whom the application shall consist of: the declarative form of moving state.
 
-Members are defined by stage, not by readiness: a pod that drains is still a member, one that migrates is not, one
-that came back joins before it serves. The operator declares the whole set, under a generation that only grows, one
-declaration at a time; a changed set supersedes the one before at once, so a member that dies cannot block the next.
+Members are defined by stage, not by readiness: a pod that drains is still a member if it was one, one that migrates is
+not, one that came back joins before it serves. The operator declares the whole set, under a generation that only grows,
+one declaration at a time; a changed set supersedes the one before at once, so a member that dies cannot block the next.
 
 A member that vanished without our doing is *away* for a while: its state may come back with its volume. One that
 still runs but is not ready for long, behind open gates, is *unknown*: its node has stopped answering.
@@ -17,7 +17,7 @@ from typing import Any
 from statefulrollout.api.v1alpha1 import Membership
 from statefulrollout.core.ledger import Absence, Declaration, Member
 from statefulrollout.core.snapshot import PodView, Snapshot
-from statefulrollout.core.stages import Place, Stage, identity_of
+from statefulrollout.core.stages import LEAVING, Place, Stage, identity_of
 
 STAYING = frozenset({Stage.SERVING, Stage.ISOLATING, Stage.DRAINING, Stage.SOAKING, Stage.UPDATED})
 JOINING = frozenset({Stage.RESTORING, Stage.RETURNING})
@@ -43,7 +43,8 @@ def roster_of(snapshot: Snapshot, places: Sequence[Place], now: float, restored:
     """Who is what now.
 
     `restored` are the UIDs of the pods whose own restore (or undo) is done: only these join. A pod that an earlier
-    declaration named with these very containers stays in, so that a restart of the operator changes nothing.
+    declaration named with these very containers stays in, so that a restart of the operator changes nothing; nobody
+    becomes a member by leaving, as a broken pod would that is to be replaced.
     """
     rules = snapshot.rollout.spec.membership
     last = snapshot.ledger.declaration
@@ -52,19 +53,24 @@ def roster_of(snapshot: Snapshot, places: Sequence[Place], now: float, restored:
     joining: list[PodView] = []
     leaving: list[PodView] = []
     unknown: list[str] = []
+    gone: set[str] = set()
     for place in places:
         pod = place.pod
-        if place.stage in STAYING:
+        is_named = (pod.uid, member_of(snapshot, pod).containers) in named
+        was_member = is_named or rules is None or not last.generation
+        is_out = place.stage in (Stage.MIGRATING, Stage.RELEASED) or (place.stage in LEAVING and not was_member)
+        if is_out:
+            gone.add(pod.name)
+        if place.stage in STAYING and not is_out:
             if rules is not None and _is_unreachable(pod, rules, now):
                 unknown.append(pod.name)
             else:
                 serving.append(pod)
         elif place.stage in JOINING:
-            if pod.uid in restored or (pod.uid, member_of(snapshot, pod).containers) in named:
+            if pod.uid in restored or is_named:
                 joining.append(pod)
         elif _has_state_to_hand_over(place):
             leaving.append(pod)
-    gone = {place.pod.name for place in places if place.stage in (Stage.MIGRATING, Stage.RELEASED)}
     present = {pod.name for pod in (*serving, *joining, *leaving)} | set(unknown) | gone
     away = _away(snapshot, last, present, now) if rules is not None else ()
     return Roster(tuple(serving), tuple(joining), tuple(leaving), away, tuple(unknown))

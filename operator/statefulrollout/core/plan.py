@@ -14,8 +14,8 @@ from statefulrollout.api.v1alpha1 import CheckAt, UnhealthyOutdated
 from statefulrollout.core import membership, questions
 from statefulrollout.core.actions import Action, Announcement, MarkPod, RemovePod, WriteLedger
 from statefulrollout.core.arrival import restored_pods
-from statefulrollout.core.asks import Answer, Ask
-from statefulrollout.core.budget import max_unavailable_of, unavailable_ordinals
+from statefulrollout.core.asks import Ask
+from statefulrollout.core.budget import chosen_before, max_unavailable_of, unavailable_ordinals
 from statefulrollout.core.declaring import MembershipPlan, plan_membership
 from statefulrollout.core.departure import begin
 from statefulrollout.core.failures import note_failures
@@ -23,8 +23,9 @@ from statefulrollout.core.farewell import open_unattended_gates
 from statefulrollout.core.fence import build_set_fence, fence_of, kind_of
 from statefulrollout.core.guards import Scene, judge
 from statefulrollout.core.judging import Judgement, judge_check
-from statefulrollout.core.ledger import Declaration, Ledger
+from statefulrollout.core.ledger import Ledger
 from statefulrollout.core.questions import Surroundings
+from statefulrollout.core.remembering import asks_of_vanished, ledger_after
 from statefulrollout.core.snapshot import FenceKind, Snapshot, StatefulSetView
 from statefulrollout.core.stages import IN_MOTION, Place, Stage, has_failed, places_of
 from statefulrollout.core.step import Stand, Step, Waiting
@@ -96,13 +97,13 @@ def decide(snapshot: Snapshot, now: float) -> Plan:
         may_close_gate=False,
         now=now,
     )
-    steps = _steps(stand, target)
+    steps, shut = _steps(stand, target)
     troubles = tuple(filter(None, (*(step.trouble for step in steps.values()), members.trouble, *_troubles_of(checks))))
-    scene = Scene(snapshot, target, places, frozenset(), checks, troubles)
+    scene = Scene(snapshot, target, places, chosen_before(snapshot) | shut, checks, troubles)
     chosen, held = _choose(scene, stand) if target.observed else ((), {})
-    ledger = _ledger_after(snapshot, members.declaration, steps)
-    set_fence = build_set_fence(target, fence, ours=recorded.original_strategy is not None)
     leaving = {mark.pod.uid for mark in chosen}
+    ledger = ledger_after(snapshot, members.declaration, steps, leaving | shut)
+    set_fence = build_set_fence(target, fence, ours=recorded.original_strategy is not None)
     pod_actions = [*(action for uid, step in steps.items() if uid not in leaving for action in step.actions), *chosen]
     return Plan(
         actions=(
@@ -113,7 +114,7 @@ def decide(snapshot: Snapshot, now: float) -> Plan:
         ),
         asks=(
             *members.asks,
-            *_asks_of_vanished(snapshot),
+            *asks_of_vanished(snapshot),
             *check_asks,
             *(ask for step in steps.values() for ask in step.asks),
         ),
@@ -179,24 +180,29 @@ def _fence(
     )
 
 
-def _steps(stand: Stand, target: StatefulSetView) -> dict[str, Step]:
-    """The step of every pod; gates that close for a restore share what the budget has left."""
-    places = stand.around.places
+def _steps(stand: Stand, target: StatefulSetView) -> tuple[dict[str, Step], frozenset[str]]:
+    """The step of every pod, and the UIDs of those whose open gate closes for a restore.
+
+    The latter share what the budget has left, those that were chosen before come first.
+    """
+    places, before = stand.around.places, chosen_before(stand.snapshot)
     restoring = [place.pod for place in places if place.stage is Stage.RESTORING]
-    open_gates = {pod.ordinal for pod in restoring if pod.serving and pod.ready}
+    open_gates = {pod.uid: pod.ordinal for pod in restoring if pod.serving and pod.ready}
     limit = max_unavailable_of(stand.snapshot.rollout.spec.strategy.max_unavailable, target.replicas)
-    left = limit - len(unavailable_ordinals(target, places) - open_gates)
+    left = limit - len(unavailable_ordinals(target, places, before) - set(open_gates.values()))
     steps: dict[str, Step] = {}
-    for place in places:
+    shut: set[str] = set()
+    for place in sorted(places, key=lambda place: place.pod.uid not in before):
         step = step_of(replace(stand, may_close_gate=left > 0), place)
-        if place.pod.ordinal in open_gates and step.actions:
+        if place.pod.uid in open_gates and step.actions:
             left -= 1
+            shut.add(place.pod.uid)
         steps[place.pod.uid] = step
-    return steps
+    return steps, frozenset(shut)
 
 
 def _choose(scene: Scene, stand: Stand) -> tuple[tuple[MarkPod, ...], dict[str, Waiting]]:
-    """The pods that go next: the broken ones first, then as many as every guard allows, one by one."""
+    """The pods that go next: those chosen before and the broken ones first, then as many as every guard allows."""
     marks: list[MarkPod] = []
     held: dict[str, Waiting] = {}
     for place in _candidates(scene):
@@ -219,40 +225,10 @@ def _candidates(scene: Scene) -> list[Place]:
             return False
         return place.stage is Stage.SERVING if not place.stuck else not waits or place.condemned
 
-    return sorted(
-        filter(may_go, scene.places), key=lambda place: (not place.stuck, not place.condemned, -place.pod.ordinal)
-    )
+    def rank(place: Place) -> tuple[bool, bool, bool, int]:
+        return (place.pod.uid not in scene.chosen, not place.stuck, not place.condemned, -place.pod.ordinal)
 
-
-def _ledger_after(snapshot: Snapshot, declaration: Declaration, steps: Mapping[str, Step]) -> Ledger:
-    entries = {entry.id: entry for entry in snapshot.ledger.open_hooks}
-    for step in steps.values():
-        for identity in step.closes:
-            entries.pop(identity, None)
-        entries |= {entry.id: entry for entry in step.opens}
-    for entry in list(entries.values()):
-        if entry.uid not in steps and _is_settled(snapshot, entry.id):
-            del entries[entry.id]
-    return snapshot.ledger.model_copy(update={"declaration": declaration, "open_hooks": tuple(entries.values())})
-
-
-def _asks_of_vanished(snapshot: Snapshot) -> tuple[Ask, ...]:
-    """Undo of hooks begun on pods that are gone: what others were told is taken back, the pod itself is past asking."""
-    present = {pod.uid for pod in snapshot.pods}
-    return tuple(
-        ask
-        for entry in snapshot.ledger.open_hooks
-        if entry.uid not in present and not entry.completed and questions.undo_reaches_others(entry)
-        if (ask := questions.ask_of_undo(entry)) is not None
-    )
-
-
-def _is_settled(snapshot: Snapshot, identity: str) -> bool:
-    """Whether nothing is left to undo of a hook whose pod is gone."""
-    ask_id = f"undo/{identity}"
-    report = snapshot.reports.get(ask_id)
-    pending = any(ask.id == ask_id for ask in _asks_of_vanished(snapshot))
-    return not pending or (report is not None and report.answer is Answer.DONE)
+    return sorted(filter(may_go, scene.places), key=rank)
 
 
 def _recheck_at(

@@ -55,12 +55,14 @@ class Facts:
 
     `wanted` is the revision the pod leaves for (empty while it serves); `containers` maps the name of each
     container to the ID it had. `stuck` says that the pod was chosen because it could not become
-    healthy: it serves nobody, so nothing is asked of it.
+    healthy: it serves nobody, so nothing is asked of it. `returning` says that it goes back to service, and is written
+    before anything is taken back: whatever was still to be written for its departure meets another version.
     """
 
     wanted: str = ""
     containers: Mapping[str, str] = field(default_factory=dict)
     stuck: bool = False
+    returning: bool = False
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,8 @@ class PodView:
     ordinal: int
     revision: str
     created: float
+    version: str = ""
+    """The resourceVersion it was read at: what is decided on this view is written only onto this version."""
     ip: str = ""
     node: str = ""
     phase: str = "Pending"
@@ -141,6 +145,8 @@ class StatefulSetView:
     update_revision: str
     ordered: bool
     update_strategy: Mapping[str, object]
+    version: str = ""
+    """The resourceVersion it was read at."""
     ports: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """Names of the declared ports, and of the containers that declare each."""
     port_numbers: Mapping[str, int] = field(default_factory=dict)

@@ -119,7 +119,7 @@ def _stage_of(snapshot: Snapshot, target: StatefulSetView, pod: PodView, leaves_
     if pod.terminating:
         return Stage.TERMINATING
     if pod.facts is not None and pod.facts.wanted:
-        if pod.facts.wanted != leaves_for or goes_back(snapshot, target, pod):
+        if pod.facts.returning or pod.facts.wanted != leaves_for or goes_back(snapshot, target, pod):
             return Stage.RETURNING
         return _leaving_stage_of(snapshot, pod, pod.facts, now)
     if holds_for_its_containers(snapshot, pod) and are_running(snapshot, pod):

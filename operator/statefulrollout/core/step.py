@@ -19,6 +19,7 @@ from statefulrollout.core.questions import Surroundings
 from statefulrollout.core.snapshot import PodView, Snapshot
 from statefulrollout.core.stages import Place
 
+NOBODY_LEFT = "nobody is left who could take over"
 CLOSED = {names.SERVING: False}
 OPENED = {names.SERVING: True, names.DRAINED: False, names.MIGRATED: False}
 LET_GO = {names.DRAINED: True, names.MIGRATED: True, names.RELEASED: True}

@@ -6,12 +6,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from statefulrollout.core import arrival, departure
-from statefulrollout.core.stages import Place, Stage
+from statefulrollout.core.stages import LEAVING, Place, Stage
 from statefulrollout.core.step import Stand, Step
 
 
 def step_of(stand: Stand, place: Place) -> Step:
     """The next step of this pod."""
+    facts = place.pod.facts
+    if place.stage in LEAVING and place.pod.containers_ready and facts is not None and facts.stuck:
+        return departure.revive(place, facts)
     step = _STEPS[place.stage](stand, place)
     if not step.actions and not place.pod.terminating and (mark := arrival.take_over(stand, place)):
         return replace(step, actions=(mark,))

@@ -67,12 +67,14 @@ class HookRunner(Hooks):
     * Any other change (addresses, path, expressions, times) asks anew from the beginning. The report is dropped until
       the new answer; how far the progress had come is not.
     * `wake` is called when answer, progress, text or generation of a report differ from the one before.
+    * Nothing is sent where `may_ask` says no, as it does on a replica that does not lead any more.
     """
 
     def __init__(
         self,
         session: aiohttp.ClientSession,
         wake: Callable[[Key], None],
+        may_ask: Callable[[], bool],
         clock: Callable[[], float] = time.time,
         *,
         cadence: Cadence | None = None,
@@ -80,6 +82,7 @@ class HookRunner(Hooks):
     ) -> None:
         self._session = session
         self._wake = wake
+        self._may_ask = may_ask
         self._clock = clock
         self._cadence = cadence or Cadence()
         self._most_requests = most_requests
@@ -167,6 +170,8 @@ class HookRunner(Hooks):
 
     async def _call(self, share: asyncio.Semaphore, request: Request, address: Address) -> Reply | NoReply:
         async with share, self._slots:
+            if not self._may_ask():
+                return NoReply("another replica leads by now")
             return await call_http(self._session, request, address)
 
 

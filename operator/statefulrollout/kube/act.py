@@ -1,13 +1,14 @@
 """Carries a plan out, one action after the other, each with the precondition it was decided on.
 
-A pod is addressed by its UID, the ledger by its resourceVersion, the fence by the value that was judged. The first
-conflict ends the pass: the snapshot was stale, and the next pass decides afresh.
+Every write names the version of the object that was judged, a pod's its UID as well: whatever comes late, from a
+leader that has been deposed or over a slow network, meets another version and changes nothing. The first conflict ends
+the pass: the snapshot was stale, and the next pass decides afresh.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import structlog
@@ -28,7 +29,7 @@ log = structlog.stdlib.get_logger(__name__)
 
 @dataclass(frozen=True)
 class Actor:
-    """Acts on one StatefulSet on behalf of one StatefulRollout.
+    """Acts on one StatefulSet on behalf of one StatefulRollout, for the length of one pass.
 
     Attributes:
         regarding: `apiVersion`, `kind`, `namespace`, `name` and `uid` of the object that events go to beside the pod.
@@ -43,6 +44,8 @@ class Actor:
     regarding: dict[str, str]
     leader_check: Callable[[], None]
     clock: Callable[[], float]
+    _written: dict[str, str] = field(default_factory=dict)
+    """Versions, by UID, of the pods that this pass has written to."""
 
     async def act(self, actions: Sequence[Action]) -> bool:
         """Carry the actions out in order; False where the cluster is not as it was seen, and the rest was left."""
@@ -79,8 +82,7 @@ class Actor:
 
     async def _set_fence(self, action: SetFence) -> None:
         patch = [
-            {"op": "test", "path": "/metadata/uid", "value": self.target.uid},
-            {"op": "test", "path": "/spec/updateStrategy", "value": action.judged},
+            {"op": "test", "path": "/metadata/resourceVersion", "value": self.target.version},
             {"op": "replace", "path": "/spec/updateStrategy", "value": action.strategy},
         ]
         path = paths.statefulsets(self.namespace, self.target.name)
@@ -89,7 +91,7 @@ class Actor:
 
     async def _mark(self, action: MarkPod) -> None:
         pod = action.pod
-        metadata: dict[str, Any] = {"uid": pod.uid}
+        metadata: dict[str, Any] = {"uid": pod.uid, "resourceVersion": pod.version}
         if action.facts is not None:
             metadata["annotations"] = {names.FACTS_ANNOTATION: annotation_of(action.facts)}
         if action.fenced is not None:
@@ -101,7 +103,8 @@ class Actor:
         ]
         body = {"metadata": metadata, "status": {"conditions": conditions} if conditions else {}}
         path = paths.pods(self.namespace, pod.name, "status")
-        await self.kube.call("PATCH", path, body=body, content_type=STRATEGIC_MERGE_PATCH)
+        written = await self.kube.call("PATCH", path, body=body, content_type=STRATEGIC_MERGE_PATCH)
+        self._written[pod.uid] = written["metadata"]["resourceVersion"]
         if action.reason:
             await self._tell(action.reason, "MarkPod", f"{pod.name}: {action.message}", pod)
 
@@ -130,7 +133,7 @@ class Actor:
             "apiVersion": "policy/v1",
             "kind": "Eviction",
             "metadata": {"name": pod.name, "namespace": self.namespace},
-            "deleteOptions": {"preconditions": {"uid": pod.uid}},
+            "deleteOptions": {"preconditions": self._preconditions(pod)},
         }
         try:
             await self.kube.call("POST", paths.pods(self.namespace, pod.name, "eviction"), body=body)
@@ -143,8 +146,11 @@ class Actor:
             await self._delete(pod)
 
     async def _delete(self, pod: PodView) -> None:
-        body = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": pod.uid}}
+        body = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": self._preconditions(pod)}
         await self.kube.call("DELETE", paths.pods(self.namespace, pod.name), body=body)
+
+    def _preconditions(self, pod: PodView) -> dict[str, str]:
+        return {"uid": pod.uid, "resourceVersion": self._written.get(pod.uid, pod.version)}
 
     async def _tell(
         self, reason: str, action: str, note: str, pod: PodView | None, kind: Literal["Normal", "Warning"] = "Normal"

@@ -30,9 +30,21 @@ log = structlog.stdlib.get_logger(__name__)
 LOST_EXIT_CODE = 3
 
 
-def end_process() -> None:
-    """End the process at once, without clean-up: nothing may run on after the Lease is lost."""
-    os._exit(LOST_EXIT_CODE)
+class Watchdog:
+    """Looks after the Lease from outside the event loop, and ends the process where it is lost."""
+
+    def watch(self, look: Callable[[], float | None]) -> None:
+        """Call `look` from now on, each time after as many seconds as it returned, until it returns None."""
+
+        def run() -> None:
+            while (pause := look()) is not None:
+                time.sleep(pause)
+
+        threading.Thread(target=run, name="lease-watchdog", daemon=True).start()
+
+    def end_process(self) -> None:
+        """End the process at once, without clean-up: nothing may run on after the Lease is lost."""
+        os._exit(LOST_EXIT_CODE)
 
 
 @dataclass(frozen=True)
@@ -57,9 +69,12 @@ class Leader:
         identity: str,
         *,
         times: LeaseTimes = LeaseTimes(),
-        on_lost: Callable[[], None] = end_process,
+        watchdog: Watchdog | None = None,
     ):
-        """`identity` must be new with every start: a restarted container does not hold what its past life held."""
+        """Needs the running event loop, whose clock counts.
+
+        `identity` must be new with every start: a restarted container does not hold what its past life held.
+        """
         self._kube = kube
         self._namespace = namespace
         self._name = name
@@ -67,17 +82,18 @@ class Leader:
         self._identity = identity
         self._times = times
         self._request_timeout = times.renew_deadline / 3
-        self._on_lost = on_lost
+        self._watchdog = watchdog or Watchdog()
+        self._clock = asyncio.get_running_loop().time
         self._valid_until = 0.0
         self._held: Json | None = None
         self._seen: Json = {}
         self._seen_until = 0.0
-        self._stopped = threading.Event()
+        self._stopped = False
 
     @property
     def is_leader(self) -> bool:
         """Whether this replica may act at this moment."""
-        return time.monotonic() < self._valid_until
+        return self._clock() < self._valid_until
 
     def check(self) -> None:
         """Raise `NotLeader` unless this replica may act; called before every side effect."""
@@ -86,7 +102,7 @@ class Leader:
 
     def lease_is_fresh(self) -> bool:
         """Whether somebody leads, as far as this replica, leader or standby, has seen."""
-        return self.is_leader or time.monotonic() < self._seen_until
+        return self.is_leader or self._clock() < self._seen_until
 
     async def acquire(self) -> None:
         """Return once this replica leads; from then on `renew_forever` must run."""
@@ -94,7 +110,7 @@ class Leader:
             await asyncio.sleep(self._times.retry * random.uniform(1.0, 1.2))  # noqa: S311 - jitter, not a secret
         LEADER.set(1)
         log.info("leading", lease=self._name, identity=self._identity)
-        threading.Thread(target=self._watch_over, name="lease-watchdog", daemon=True).start()
+        self._watchdog.watch(self._look_after)
 
     async def renew_forever(self) -> None:
         """Renew until cancelled; returns only where somebody else holds the Lease (and the watchdog acts)."""
@@ -106,7 +122,7 @@ class Leader:
 
     async def release(self) -> None:
         """Let the next replica start at once; only after all work has stopped. A Lease not held is left alone."""
-        self._stopped.set()
+        self._stopped = True
         held, leading = self._held, self.is_leader
         self._valid_until = 0.0
         self._held = None
@@ -124,11 +140,11 @@ class Leader:
 
         Afterwards `_held` is None where somebody else holds the Lease.
         """
-        started = time.monotonic()
+        started = self._clock()
         try:
             self._held = await self._renew(self._held) if self._held else await self._take()
         except KubeError as error:
-            left = max(0.0, self._valid_until - time.monotonic())
+            left = max(0.0, self._valid_until - self._clock())
             log.warning("the Lease was neither taken nor renewed", error=str(error), seconds_left=round(left, 1))
             return False
         if self._held is None:
@@ -151,6 +167,8 @@ class Leader:
         try:
             lease = await self._kube.call("GET", self._path, timeout=self._request_timeout)
         except NotFound:
+            if not self.is_leader and self._clock() < self._seen_until:
+                return None
             lease = {
                 "apiVersion": "coordination.k8s.io/v1",
                 "kind": "Lease",
@@ -164,7 +182,7 @@ class Leader:
         holder = spec.get("holderIdentity")
         if holder == self._identity:
             lease["spec"] = spec | mine
-        elif holder and time.monotonic() < self._seen_until:
+        elif holder and self._clock() < self._seen_until:
             return None
         else:
             transitions = int(spec.get("leaseTransitions") or 0) + 1
@@ -177,18 +195,21 @@ class Leader:
             return
         self._seen = spec
         duration = float(spec.get("leaseDurationSeconds") or self._times.duration)
-        self._seen_until = time.monotonic() + duration if spec.get("holderIdentity") else 0.0
+        self._seen_until = self._clock() + duration if spec.get("holderIdentity") else 0.0
 
     async def _put(self, lease: Json) -> Json:
         # The resourceVersion inside makes it a compare-and-swap.
         return await self._kube.call("PUT", self._path, body=lease, timeout=self._request_timeout)
 
-    def _watch_over(self) -> None:
-        while not self._stopped.wait(min(0.5, max(0.05, self._valid_until - time.monotonic()))):
-            if not self.is_leader and not self._stopped.is_set():
-                log.error("the Lease is lost; ending the process", lease=self._name, identity=self._identity)
-                self._on_lost()
-                return
+    def _look_after(self) -> float | None:
+        """End the process where the Lease is lost; returns in how many seconds to look again, None for never."""
+        if self._stopped:
+            return None
+        if self.is_leader:
+            return min(0.5, max(0.05, self._valid_until - self._clock()))
+        log.error("the Lease is lost; ending the process", lease=self._name, identity=self._identity)
+        self._watchdog.end_process()
+        return None
 
 
 def _micro_time() -> str:

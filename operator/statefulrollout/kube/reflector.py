@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import time
 from collections.abc import Callable, Mapping
 from contextlib import aclosing
 from typing import Generic, TypeVar
@@ -69,14 +68,15 @@ class Reflector(Generic[T]):
 
     async def run(self) -> None:
         """Keep the view until cancelled."""
+        clock = asyncio.get_running_loop().time
         version: str | None = None
         errors = 0
         while True:
-            started = time.monotonic()
+            started = clock()
             try:
                 if version is None:
                     version = await self._list()
-                    started = time.monotonic()
+                    started = clock()
                 async with aclosing(
                     self._kube.watch(
                         self._resource(),
@@ -95,7 +95,7 @@ class Reflector(Generic[T]):
             except KubeError as error:
                 errors += 1
                 log.info("a watch broke", resource=self._resource.plural, error=str(error), errors=errors)
-            if time.monotonic() - started < _SHORT_SECONDS:
+            if clock() - started < _SHORT_SECONDS:
                 wait = min(_LONGEST_WAIT, _SHORT_SECONDS * 2.0 ** min(max(errors - 1, 0), 10))
                 await asyncio.sleep(wait * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, not a secret
             else:

@@ -89,6 +89,7 @@ def stateful_set_of(raw: Json) -> StatefulSetView:
         update_revision=status.get("updateRevision", ""),
         ordered=spec.get("podManagementPolicy", "OrderedReady") == "OrderedReady",
         update_strategy=spec.get("updateStrategy") or {},
+        version=metadata.get("resourceVersion", ""),
         ports=named,
         numbered_ports=numbered,
         port_numbers=port_numbers_of(spec["template"]["spec"]),
@@ -136,6 +137,7 @@ def pod_of(raw: Json) -> PodView:
         ordinal=_ordinal_of(metadata["name"]),
         revision=labels.get(names.REVISION_LABEL, ""),
         created=seconds_of(metadata.get("creationTimestamp")) or 0.0,
+        version=metadata.get("resourceVersion", ""),
         ip=status.get("podIP") or "",
         node=spec.get("nodeName") or "",
         phase=status.get("phase") or "Pending",
@@ -195,14 +197,17 @@ def facts_of(annotation: str | None) -> Facts | None:
         return None
     try:
         raw = json.loads(annotation)
-        return Facts(str(raw["wanted"]), {str(k): str(v) for k, v in raw["containers"].items()}, bool(raw["stuck"]))
+        containers = {str(name): str(identity) for name, identity in raw["containers"].items()}
+        return Facts(str(raw["wanted"]), containers, bool(raw["stuck"]), bool(raw.get("returning")))
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
 def annotation_of(facts: Facts) -> str:
     """Write the facts annotation."""
-    content = {"wanted": facts.wanted, "containers": dict(facts.containers), "stuck": facts.stuck}
+    content: dict[str, object] = {"wanted": facts.wanted, "containers": dict(facts.containers), "stuck": facts.stuck}
+    if facts.returning:
+        content["returning"] = True
     return json.dumps(content, separators=(",", ":"), sort_keys=True)
 
 

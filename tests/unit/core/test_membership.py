@@ -41,6 +41,14 @@ def parts_of(roster: Roster) -> dict[str, list[str]]:
     return {part: listed for part, listed in parts.items() if listed}
 
 
+@pytest.mark.parametrize("pod", [LAST.isolated("v2", stuck=True).failing_probe(), LAST.isolated("v2")])
+def test_nobody_becomes_a_member_by_leaving(pod: PodView) -> None:
+    others = pods(2)
+    assert parts_of(roster(*others, pod, ledger=a_ledger(*others))) == {"serving": ["db-0", "db-1"]}
+    was_one = roster(*others, pod, ledger=a_ledger(*others, pod))
+    assert parts_of(was_one) == {"serving": ["db-0", "db-1", "db-2"]}
+
+
 @pytest.mark.parametrize(
     ("part", "pod"),
     [

@@ -10,7 +10,7 @@ from statefulrollout.api import names
 from statefulrollout.core.actions import MarkPod, RemovePod, SetFence, WriteLedger
 from statefulrollout.core.asks import Answer
 from statefulrollout.core.fence import STRATEGIES
-from statefulrollout.core.ledger import Ledger, OpenHook
+from statefulrollout.core.ledger import Choice, Ledger, OpenHook
 from statefulrollout.core.plan import Plan, decide
 from statefulrollout.core.snapshot import BudgetView, FenceKind, PodView, StatefulSetView
 from tests.builders import (
@@ -62,7 +62,7 @@ def test_the_first_visit_remembers_before_it_touches() -> None:
     assert (write.ledger.rollout_uid, write.ledger.stateful_set_uid) == ("uid-rollout", "uid-db")
     assert write.ledger.original_strategy == original
     assert isinstance(fence, SetFence)
-    assert (fence.strategy, fence.judged) == (STRATEGIES[FenceKind.HOLD], original)
+    assert fence.strategy == STRATEGIES[FenceKind.HOLD]
     assert chosen(plan) == []
     assert len(marks) == 3
 
@@ -90,12 +90,31 @@ def test_the_ledger_carries_what_is_to_happen_without_us(policy: str) -> None:
 
 def test_a_new_template_moves_the_fence_and_takes_the_highest_ordinal() -> None:
     plan = plan_for(a_rolling_set(fence=FenceKind.HOLD), *OLD)
-    assert kinds(plan) == ["SetFence", "MarkPod"]
+    assert kinds(plan) == ["WriteLedger", "SetFence", "MarkPod"]
     assert chosen(plan) == ["db-2"]
+    assert plan.ledger.chosen == (Choice(uid="uid-db-2", version="72"),)
     assert {uid: waiting.name for uid, waiting in plan.waiting.items()} == {
         "uid-db-0": "budget_allows_new_unavailability",
         "uid-db-1": "budget_allows_new_unavailability",
     }
+
+
+@pytest.mark.parametrize(
+    ("expected", "written", "version"), [(["db-1"], False, "71"), (["db-2"], True, "an earlier one")]
+)
+def test_a_choice_counts_as_gone_and_comes_first_as_long_as_its_write_may_be_on_its_way(
+    expected: list[str], written: bool, version: str
+) -> None:
+    plan = plan_for(a_rolling_set(), *OLD, ledger=a_ledger(chosen=(Choice(uid="uid-db-1", version=version),)))
+    assert chosen(plan) == expected
+    assert ("WriteLedger" in kinds(plan)) is written
+
+
+def test_a_choice_that_nobody_wants_any_more_still_counts() -> None:
+    settled = a_ledger(chosen=(Choice(uid="uid-db-1", version="71"),))
+    present = (OLD[0], a_pod("db-1").at("v2"), OLD[2])
+    assert chosen(plan_for(a_rolling_set(), *present, ledger=settled)) == []
+    assert chosen(plan_for(a_rolling_set(), *present, ledger=a_ledger())) == ["db-2"]
 
 
 @pytest.mark.parametrize(

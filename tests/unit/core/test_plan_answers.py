@@ -132,8 +132,9 @@ def test_gates_that_close_for_a_restore_share_the_budget() -> None:
     plan = plan_for(a_set(), *restarted, spec=spec)
     closed = [action.pod.name for action in plan.actions if isinstance(action, MarkPod)]
     assert closed == ["db-0"]
+    assert [choice.uid for choice in plan.ledger.chosen] == ["uid-db-0"]
     two = a_spec(restore=a_hook("/restore"), strategy={"maxUnavailable": 2})
-    assert len(plan_for(a_set(), *OLD[:1], *restarted[1:], spec=two).actions) == 2
+    assert len(plan_for(a_set(), *OLD[:1], *restarted[1:], spec=two).actions) == 3
     assert len(plan_for(a_set(), OLD[0].failing_probe(), *restarted[1:], spec=spec).actions) == 0
 
 

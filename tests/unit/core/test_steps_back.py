@@ -83,7 +83,7 @@ def test_restore_is_asked_of_a_pod_that_came_back() -> None:
         Case(NEW.came_back()),
         Case(NEW.came_back(), restore=RESTORE, opened={"restore": (5, a_report(Answer.DONE))}),
         Case(NEW.restarted()),
-        Case(OLD.isolated("v0")),
+        Case(OLD.turned()),
     ],
 )
 def test_a_pod_serves_again_with_what_is_true_of_its_containers_now(case: Case) -> None:
@@ -93,7 +93,7 @@ def test_a_pod_serves_again_with_what_is_true_of_its_containers_now(case: Case) 
     assert mark.fenced
 
 
-@pytest.mark.parametrize("pod", [NEW.came_back(), OLD.isolated("v0")])
+@pytest.mark.parametrize("pod", [NEW.came_back(), OLD.turned()])
 def test_a_gate_waits_for_the_membership_and_for_the_fence(pod: PodView) -> None:
     held = Case(pod, pending=PENDING).step
     assert (held.actions, held.closes, held.waiting) == ((), (), PENDING)
@@ -106,9 +106,19 @@ def test_a_gate_needs_no_fence_where_nothing_rolls() -> None:
     assert the_mark(Case(OLD.came_back(), a_set(), fence_stands=False).step).reason == "PodServing"
 
 
+@pytest.mark.parametrize("pod", [OLD.isolated("v0"), OLD.migrated("v0"), OLD.isolated("v0").restarted()])
+def test_a_pod_that_goes_back_is_told_so_before_anything_is_taken_back(pod: APod) -> None:
+    case = Case(pod, entries=(undo_of(pod, pod),))
+    mark = the_mark(case.step)
+    assert (mark.reason, mark.conditions, case.step.asks, case.step.closes) == ("PodReturning", {}, (), ())
+    assert mark.facts is not None
+    assert (mark.facts.wanted, mark.facts.returning) == ("v0", True)
+    assert case.restored == frozenset()
+
+
 @pytest.mark.parametrize("answer", [None, Answer.ERROR, Answer.IN_PROGRESS])
 def test_a_returning_pod_is_undone_before_it_serves(answer: Answer | None) -> None:
-    pod = OLD.isolated("v0")
+    pod = OLD.turned()
     entry = undo_of(pod, pod)
     reports = {f"undo/{entry.id}": a_report(answer)} if answer else {}
     step = Case(pod, entries=(entry,), reports=reports).step
@@ -118,14 +128,14 @@ def test_a_returning_pod_is_undone_before_it_serves(answer: Answer | None) -> No
 
 
 def test_a_returning_pod_serves_when_all_is_undone() -> None:
-    pod = OLD.isolated("v0")
+    pod = OLD.turned()
     entry = undo_of(pod, pod)
     case = Case(pod, entries=(entry,), reports={f"undo/{entry.id}": a_report(Answer.DONE)})
     assert (the_mark(case.step).reason, case.step.closes) == ("PodReturned", (entry.id,))
     assert case.restored == {pod.uid}
 
 
-@pytest.mark.parametrize("pod", [OLD.isolated("v0").restarted(), OLD.isolated("v0").failing_probe()])
+@pytest.mark.parametrize("pod", [OLD.turned().restarted(), OLD.turned().failing_probe()])
 def test_a_returning_pod_that_lost_its_state_goes_on_as_one_that_came_back(pod: APod) -> None:
     mark = the_mark(Case(pod).step)
     assert (mark.facts, mark.conditions) == (Facts(), {**OPENED, **CLOSED})
@@ -134,7 +144,7 @@ def test_a_returning_pod_that_lost_its_state_goes_on_as_one_that_came_back(pod: 
 
 
 def test_what_a_dead_pod_was_told_died_with_it_and_what_its_peers_were_told_did_not() -> None:
-    dead = OLD.isolated("v0").but(phase="Failed")
+    dead = OLD.turned().but(phase="Failed")
     assert Case(dead, entries=(undo_of(dead, dead),)).step.asks == ()
     assert len(Case(dead, entries=(undo_of(dead, a_pod("db-0")),)).step.asks) == 1
 
@@ -148,8 +158,8 @@ def test_what_a_dead_pod_was_told_died_with_it_and_what_its_peers_were_told_did_
         (False, Case(NEW.restarted(), restore=RESTORE, opened={"restore": (5, a_report(Answer.DONE))})),
         (False, Case(NEW.starting())),
         (False, Case(OLD)),
-        (True, Case(OLD.isolated("v0"))),
-        (False, Case(OLD.isolated("v0").restarted())),
+        (True, Case(OLD.turned())),
+        (False, Case(OLD.turned().restarted())),
     ],
 )
 def test_only_who_did_its_own_part_may_join(restored: bool, case: Case) -> None:

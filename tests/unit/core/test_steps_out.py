@@ -17,6 +17,7 @@ from tests.builders import (
     HOUR,
     MEMBERSHIP,
     NOW,
+    APod,
     a_hook,
     a_pod,
     a_report,
@@ -35,6 +36,8 @@ from tests.unit.core.one_pod import (
     undo_of,
     wait_of,
 )
+
+BROKEN = OLD.isolated("v2", stuck=True).failing_probe()
 
 
 def test_a_pod_begins_to_leave_by_closing_its_gate_for_what_it_leaves_for() -> None:
@@ -157,7 +160,7 @@ def test_a_drained_pod_is_released_and_removed_where_there_is_nothing_more() -> 
     assert removal == RemovePod(OLD.isolated("v2"), How.EVICT, "PodRemoved", "makes room for v2")
 
 
-@pytest.mark.parametrize("pod", [OLD.isolated("v2", stuck=True), OLD.isolated("v2").but(phase="Failed", ip="")])
+@pytest.mark.parametrize("pod", [BROKEN, OLD.isolated("v2").but(phase="Failed", ip="")])
 def test_a_dead_pod_is_not_asked(pod: PodView) -> None:
     step = Case(pod).step
     assert (step.asks, step.opens) == ((), ())
@@ -166,8 +169,25 @@ def test_a_dead_pod_is_not_asked(pod: PodView) -> None:
     assert step.actions[-1].how is How.DELETE
 
 
+@pytest.mark.parametrize("pod", [OLD.isolated("v2", stuck=True), OLD.drained("v2").but(facts=Facts("v2", {}, True))])
+def test_a_pod_that_came_to_life_after_it_was_chosen_as_broken_is_drained_like_any_other(pod: APod) -> None:
+    step = Case(pod).step
+    mark = the_mark(step)
+    assert (mark.reason, mark.facts, step.asks) == ("PodRevived", Facts("v2", IDS), ())
+    assert mark.conditions[names.DRAINED] is False
+    revived = pod.but(facts=mark.facts).condition(names.DRAINED, False)
+    assert [ask.title for ask in Case(revived).step.asks] == ["drain"]
+
+
+def test_with_nobody_left_to_take_over_nothing_is_migrated() -> None:
+    alone = a_pod("db-0").drained("v2")
+    step = Case(alone, a_rolling_set(2), migrate=MIGRATE).step
+    assert (step.asks, wait_of(step)) == ((), ("migrate", "nobody is left who could take over"))
+    assert Case(alone, a_rolling_set(1), migrate=MIGRATE).step.asks
+
+
 def test_peers_of_a_dead_pod_are_asked_all_the_same() -> None:
-    step = Case(OLD.isolated("v2", stuck=True), drain=a_hook("/drain", "Peers")).step
+    step = Case(BROKEN, drain=a_hook("/drain", "Peers")).step
     assert [address.name for address in step.asks[0].request.to] == ["db-0", "db-1"]
 
 

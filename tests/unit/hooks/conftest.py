@@ -47,7 +47,7 @@ def listener() -> Listener:
 
 @pytest.fixture
 async def runner(session: aiohttp.ClientSession, listener: Listener) -> AsyncIterator[HookRunner]:
-    runner = HookRunner(session, listener, cadence=FAST)
+    runner = HookRunner(session, listener, lambda: True, cadence=FAST)
     listener.runner = runner
     yield runner
     await runner.aclose()

@@ -80,7 +80,7 @@ async def test_what_was_refused_is_asked_again(
 async def test_what_is_misconfigured_says_so_at_once(
     session: aiohttp.ClientSession, listener: Listener, pod: Application
 ) -> None:
-    runner = listener.runner = HookRunner(session, listener)
+    runner = listener.runner = HookRunner(session, listener, lambda: True)
     runner.sync(KEY, [ask_of(request_to(pod, path="/nowhere"))])
     reports = await listener.until(lambda reports: DRAIN in reports)
     assert reports[DRAIN].answer is Answer.MISCONFIGURED
@@ -302,7 +302,7 @@ async def test_rollouts_do_not_see_each_other(runner: HookRunner, listener: List
 async def test_a_rollout_that_hangs_leaves_room_for_others(
     session: aiohttp.ClientSession, listener: Listener, pods: list[Application]
 ) -> None:
-    runner = listener.runner = HookRunner(session, listener, cadence=FAST, most_requests=8)
+    runner = listener.runner = HookRunner(session, listener, lambda: True, cadence=FAST, most_requests=8)
     hanging, healthy, _ = pods
     hanging.says(Say(hangs=True))
     healthy.says(Say(200))
@@ -317,7 +317,7 @@ async def test_a_rollout_that_hangs_leaves_room_for_others(
 async def test_no_more_requests_at_a_time_than_allowed(
     session: aiohttp.ClientSession, listener: Listener, pod: Application
 ) -> None:
-    runner = listener.runner = HookRunner(session, listener, cadence=FAST, most_requests=3)
+    runner = listener.runner = HookRunner(session, listener, lambda: True, cadence=FAST, most_requests=3)
     pod.says(Say(hangs=True))
     for number in range(6):
         runner.sync(("shop", str(number)), [ask_of(request_to(pod, timeout_seconds=1))])
@@ -351,3 +351,15 @@ async def test_a_mistake_of_our_own_is_reported_and_mended(
     runner.sync(KEY, [ask_of(request_to(pod))])
     await listener.until(is_done)
     assert listener.heard[0].text == "POST /drain on port admin of kvstore-0 failed: an error in the operator"
+
+
+async def test_a_replica_that_does_not_lead_any_more_sends_nothing(
+    session: aiohttp.ClientSession, listener: Listener, pod: Application
+) -> None:
+    runner = listener.runner = HookRunner(session, listener, lambda: False, cadence=FAST)
+    runner.sync(KEY, [ask_of(request_to(pod))])
+    reports = await listener.until(lambda reports: DRAIN in reports)
+    await runner.aclose()
+    assert reports[DRAIN].answer is Answer.ERROR
+    assert "another replica leads" in reports[DRAIN].text
+    assert pod.heard == []

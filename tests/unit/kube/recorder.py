@@ -27,7 +27,7 @@ class Call:
 
 
 class RecordedKube(Kube):
-    """Answers reads from `objects`, by path; a write changes nothing, and is refused where `refusals` says so."""
+    """Answers reads from `objects`, by path; a write is answered with a new version, or refused as `refusals` says."""
 
     def __init__(self, objects: Mapping[str, Json] | None = None) -> None:
         self.objects: dict[str, Json] = dict(objects or {})
@@ -56,7 +56,7 @@ class RecordedKube(Kube):
         if refusal := self.refusals.get((method, path)):
             raise refusal
         if method != "GET":
-            return {}
+            return {"metadata": {"resourceVersion": f"after-{len(self.calls)}"}}
         if path in self.objects:
             return self.objects[path]
         if resource_of(path)[1]:

@@ -32,10 +32,11 @@ ISOLATE = MarkPod(
     facts=Facts("v2", {"store": "c://1"}),
     fenced=True,
 )
-FORWARD = SetFence({"type": "OnDelete"}, {"type": "RollingUpdate"}, "RolloutMoves", "it moves")
+FORWARD = SetFence({"type": "OnDelete"}, "RolloutMoves", "it moves")
 EVICT = RemovePod(POD, How.EVICT, "PodRemoved", "makes room for v2")
 DELETE = RemovePod(POD, How.DELETE, "PodRemoved", "makes room for v2")
 LEDGER = WriteLedger(a_ledger())
+JUDGED = {"uid": "uid-db-2", "resourceVersion": "72"}
 
 
 class Stage:
@@ -73,13 +74,14 @@ def stage() -> Stage:
     return Stage()
 
 
-async def test_a_mark_is_one_patch_of_the_status_bound_to_the_uid(stage: Stage) -> None:
+async def test_a_mark_is_one_patch_of_the_status_bound_to_the_uid_and_the_version(stage: Stage) -> None:
     assert await stage.act(ISOLATE)
     (call,) = stage.kube.calls
     assert (call.method, call.path, call.content_type) == ("PATCH", STATUS, STRATEGIC_MERGE_PATCH)
     assert call.body == {
         "metadata": {
             "uid": "uid-db-2",
+            "resourceVersion": "72",
             "annotations": {names.FACTS_ANNOTATION: '{"containers":{"store":"c://1"},"stuck":false,"wanted":"v2"}'},
             "labels": {names.FENCED_LABEL: "true"},
         },
@@ -117,7 +119,7 @@ async def test_a_pod_is_taken_over_in_silence_and_with_a_reason_that_the_api_acc
 async def test_a_mark_without_conditions_or_facts_touches_neither(stage: Stage) -> None:
     await stage.act(MarkPod(POD, "", "", fenced=True))
     assert stage.kube.calls[0].body == {
-        "metadata": {"uid": "uid-db-2", "labels": {names.FENCED_LABEL: "true"}},
+        "metadata": {"uid": "uid-db-2", "resourceVersion": "72", "labels": {names.FENCED_LABEL: "true"}},
         "status": {},
     }
 
@@ -155,19 +157,18 @@ async def test_a_long_message_is_cut(stage: Stage) -> None:
     assert len(stage.kube.calls[0].body["status"]["conditions"][0]["message"]) == 256
 
 
-async def test_a_fence_is_replaced_only_on_the_set_and_the_value_that_were_judged(stage: Stage) -> None:
+async def test_a_fence_is_replaced_only_on_the_very_version_that_was_judged(stage: Stage) -> None:
     assert await stage.act(FORWARD)
     (call,) = stage.kube.calls
     assert (call.method, call.path, call.content_type) == ("PATCH", FENCE, JSON_PATCH)
     assert call.body == [
-        {"op": "test", "path": "/metadata/uid", "value": "uid-db"},
-        {"op": "test", "path": "/spec/updateStrategy", "value": {"type": "RollingUpdate"}},
+        {"op": "test", "path": "/metadata/resourceVersion", "value": "700"},
         {"op": "replace", "path": "/spec/updateStrategy", "value": {"type": "OnDelete"}},
     ]
     assert stage.events.words == [Word("StatefulRollout/db", "Normal", "RolloutMoves", "it moves")]
 
 
-async def test_an_eviction_carries_the_uid(stage: Stage) -> None:
+async def test_an_eviction_carries_the_uid_and_the_version(stage: Stage) -> None:
     assert await stage.act(EVICT)
     (call,) = stage.kube.calls
     assert (call.method, call.path) == ("POST", EVICTION)
@@ -175,16 +176,21 @@ async def test_an_eviction_carries_the_uid(stage: Stage) -> None:
         "apiVersion": "policy/v1",
         "kind": "Eviction",
         "metadata": {"name": "db-2", "namespace": "shop"},
-        "deleteOptions": {"preconditions": {"uid": "uid-db-2"}},
+        "deleteOptions": {"preconditions": JUDGED},
     }
     assert [word.reason for word in stage.events.words] == ["PodRemoved", "PodRemoved"]
 
 
-async def test_a_deletion_carries_the_uid(stage: Stage) -> None:
+async def test_a_deletion_carries_the_uid_and_the_version(stage: Stage) -> None:
     assert await stage.act(DELETE)
     (call,) = stage.kube.calls
     assert (call.method, call.path) == ("DELETE", DELETION)
-    assert call.body == {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": "uid-db-2"}}
+    assert call.body == {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": JUDGED}
+
+
+async def test_a_pod_released_in_this_pass_is_removed_at_the_version_of_its_release(stage: Stage) -> None:
+    assert await stage.act(ISOLATE, DELETE)
+    assert stage.kube.calls[1].body["preconditions"] == {"uid": "uid-db-2", "resourceVersion": "after-1"}
 
 
 @pytest.mark.parametrize("status", [429, 500])
@@ -192,7 +198,7 @@ async def test_an_eviction_that_a_budget_refuses_becomes_a_deletion_and_says_so(
     stage.kube.refuse("POST", EVICTION, status, "Cannot evict pod as it would violate the budget")
     assert await stage.act(EVICT)
     assert stage.sent == [("POST", EVICTION), ("DELETE", DELETION)]
-    assert stage.kube.calls[1].body["preconditions"] == {"uid": "uid-db-2"}
+    assert stage.kube.calls[1].body["preconditions"] == JUDGED
     warning = stage.events.words[0]
     assert (warning.type, warning.reason) == ("Warning", "EvictionRefused")
     assert "would violate the budget" in warning.note

@@ -11,12 +11,22 @@ from aiohttp import web
 from statefulrollout.errors import NotLeader
 from statefulrollout.kube import paths
 from statefulrollout.kube.client import Kube
-from statefulrollout.kube.leader import Leader, LeaseTimes
+from statefulrollout.kube.leader import Leader, LeaseTimes, Watchdog
 from tests.unit.kube.fake_api import FakeApi, Responder, hang, refuse, reset
 from tests.unit.kube.waiting import until
 
 LEASE = paths.leases("operators", "statefulrollout")
 TIMES = LeaseTimes(duration=1.0, renew_deadline=0.6, retry=0.1)
+
+
+@dataclass
+class RecordingWatchdog(Watchdog):
+    """Notes when it would have ended the process."""
+
+    ended: list[float]
+
+    def end_process(self) -> None:
+        self.ended.append(time.monotonic())
 
 
 @dataclass
@@ -52,7 +62,7 @@ async def candidate(connect: Callable[[str], Kube]) -> AsyncIterator[Callable[[s
             "statefulrollout",
             name,
             times=TIMES,
-            on_lost=lambda: ended.append(time.monotonic()),
+            watchdog=RecordingWatchdog(ended),
         )
         made.append(Candidate(leader, ended))
         return made[-1]
