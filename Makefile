@@ -10,17 +10,20 @@ MAKEFLAGS += --no-print-directory
 
 PYTHON ?= python3
 KEEP ?=
+SEEDS ?= 12
+MINUTES ?= 5
+EVERY ?= 8
 VENV := .venv
 BIN := $(VENV)/bin
 SYNCED := $(VENV)/.synced
 CLUSTER := $(BIN)/python -m e2e.cluster
 COMPILE := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header -q
-PARTS := check chart repo cluster images e2e
+PARTS := check chart repo mutants simulate cluster images e2e
 TIMES := build/test-times
 export PYTHONPATH := $(CURDIR)/operator:$(CURDIR)
 
 .PHONY: help demo test check setup lock format lint types layers unit chart repo generate cluster images e2e \
-        cluster-down clean
+        simulate mutants cluster-down clean
 
 help: ## Explain every target
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -91,6 +94,12 @@ chart: setup ## The chart, rendered by real Helm under every set of values
 
 repo: setup ## The repository itself: layout, what must not be in it
 	$(BIN)/pytest tests/repo -q
+
+mutants: setup ## Deliberate mistakes, each of which the simulation must notice
+	$(BIN)/python -m tests.mutants
+
+simulate: setup ## Random rollouts and crash points in simulated time: SEEDS= (0: no end) MINUTES= EVERY= (1: every point)
+	$(BIN)/python -m tests.simulation --seeds $(SEEDS) --minutes $(MINUTES) --every $(EVERY)
 
 generate: setup ## Write the CRDs, the API reference and the chart's copy from the models
 	mkdir -p crds docs charts/statefulrollout/files/crds

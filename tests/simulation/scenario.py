@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 from statefulrollout.api import names
+from statefulrollout.kube.leader import LeaseTimes
 from tests.simulation.world.builders import User, a_world
-from tests.simulation.world.driver import Operator
+from tests.simulation.world.driver import USUAL_TIMES, Operator
 from tests.simulation.world.invariants import every_invariant
-from tests.simulation.world.objects import Json, is_true
-from tests.simulation.world.world import World
+from tests.simulation.world.invariants.base import gate_is_open
+from tests.simulation.world.objects import Json, is_true, ordinal_of
+from tests.simulation.world.timeline import Event
+from tests.simulation.world.world import NAME, NAMESPACE, World
 
 
 class Scenario:
-    """A world that is watched for every invariant, the operator in it, and the user in front of it."""
+    """A world that is watched for every invariant, the operator in it, and the user in front of it.
 
-    def __init__(self, world: World) -> None:
+    `later` is what was planned and need not happen any more once all is mended.
+    """
+
+    def __init__(self, world: World, *, replicas: int = 1, bold: bool = False, times: LeaseTimes = USUAL_TIMES) -> None:
+        """`replicas` and `times` are the operator's; with `bold` each believes that it leads."""
         self.world = world
-        world.watch(*every_invariant(world))
-        self.operator = Operator(world)
+        self.operator = Operator(world, replicas=replicas, bold=bold, times=times)
+        leaders = (lambda: 1) if bold else self.operator.count_leaders
+        world.watch(*every_invariant(world, leaders))
         self.user = User(world)
+        self.later: list[Event] = []
 
     async def until_complete(self, limit_seconds: float = 600.0) -> None:
         """Let things happen until the wanted revision is accepted and every pod serves."""
@@ -44,14 +54,49 @@ class Scenario:
             until=lambda: self.world.stateful_set()["status"]["updateRevision"] != generation, limit_seconds=30
         )
 
+    def assert_settled(self) -> None:
+        """Nothing is left open (I8), and the last declaration is the pods that exist (I9)."""
+        page = self.world.server.get(names.LEDGER_PLURAL, NAMESPACE, NAME)["spec"]
+        assert page["openHooks"] == [], self.world.history.tail()
+        pods = {pod["metadata"]["uid"]: pod["metadata"]["name"] for pod in self.world.pods()}
+        if "membership" in self.world.rollout()["spec"]:
+            members = {member["uid"] for member in page["declaration"]["members"]}
+            assert members == set(pods), self.world.history.tail()
+        draining = [name for uid, name in pods.items() if self.world.application.has_begun(uid, "drain")]
+        undoable = self.world.rollout()["spec"].get("drain", {}).get("undo")
+        assert not (draining and undoable), f"{draining} still drain:\n{self.world.history.tail()}"
+
+    async def assert_nobody_is_stranded(self) -> None:
+        """Without a StatefulRollout, and then without an operator, all can be scaled, deleted and ready (I14)."""
+        world = self.world
+        self.user.delete_rollout()
+        await world.run(until=lambda: not any(_bears_marks(pod) for pod in world.pods()), limit_seconds=600)
+        self.operator.kill()
+        count = len(world.pods())
+        for wanted in (count + 1, max(count - 1, 0)):
+            self.user.scale(wanted)
+            await world.run(until=lambda: _all_are_ready(world), limit_seconds=600)
+        for pod in world.pods():
+            self.user.delete_pod(ordinal_of(pod["metadata"]["name"]))
+        await world.run(limit_seconds=1)
+        await world.run(until=lambda: _all_are_ready(world), limit_seconds=600)
+
+    def count_rollouts(self) -> int:
+        """How many new templates were rolled out."""
+        changes = [change for change in self.world.server.log if change.plural == "statefulsets" and change.after]
+        revisions = [change.item["status"].get("updateRevision") for change in changes]
+        return sum(before not in (None, after) for before, after in itertools.pairwise(revisions))
+
     def images(self) -> list[str]:
         """The image of each pod."""
         return [pod["spec"]["containers"][0]["image"] for pod in self.world.pods()]
 
 
-async def a_scenario(**kwargs: Any) -> Scenario:
-    """A healthy set under a StatefulRollout, taken over by the operator; arguments are those of `a_world`."""
-    scenario = Scenario(await a_world(**kwargs))
+async def a_scenario(
+    *, operators: int = 1, bold: bool = False, times: LeaseTimes = USUAL_TIMES, **kwargs: Any
+) -> Scenario:
+    """A healthy set under a StatefulRollout, taken over by the operator; other arguments are those of `a_world`."""
+    scenario = Scenario(await a_world(**kwargs), replicas=operators, bold=bold, times=times)
     await scenario.until_complete()
     scenario.world.history.lines.clear()
     return scenario
@@ -71,6 +116,15 @@ def is_complete(world: World) -> bool:
     )
 
 
+def _bears_marks(pod: Json) -> bool:
+    return names.FENCED_LABEL in pod["metadata"]["labels"] or not gate_is_open(pod)
+
+
+def _all_are_ready(world: World) -> bool:
+    pods = world.pods()
+    return len(pods) == world.stateful_set()["spec"]["replicas"] and all(is_true(pod, "Ready") for pod in pods)
+
+
 def is_at(world: World, stage: str, pod: str = "") -> bool:
     """Whether the status shows a pod (this one, or any) at the stage."""
     listed = (world.rollout().get("status") or {}).get("pods", [])
@@ -86,4 +140,4 @@ def condition(world: World, kind: str, reason: str = "") -> Json | None:
 
 def gates(world: World) -> list[bool]:
     """Whether each pod's gate is open, or it has none."""
-    return [not pod["spec"].get("readinessGates") or is_true(pod, names.SERVING) for pod in world.pods()]
+    return [gate_is_open(pod) for pod in world.pods()]

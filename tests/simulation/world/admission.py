@@ -1,44 +1,50 @@
 """Admission: our pod webhook as the cluster calls it, and the lid that holds the StatefulSet controller's deletes.
 
-The webhook is modelled, not run: it adds the readiness gate and the label to new pods of a targeted StatefulSet, and,
-being fail-open, does nothing while it is down. The lid is the admission policy of the chart.
+What the webhook answers is the operator's own code; being fail-open, it changes nothing while nobody answers. The lid
+is the admission policy of the chart.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from statefulrollout.api import names
+from statefulrollout.kube.webhook import decide_patch
 from tests.simulation.world.apiserver import STATEFULSET_CONTROLLER, ApiServer
-from tests.simulation.world.objects import Json, controller_of, is_true
+from tests.simulation.world.objects import Json, controller_of, is_true, json_patched
 from tests.simulation.world.refusals import refused
 
 
 class PodWebhook:
-    """Adds gate and label to new pods while `up`."""
+    """Asks whoever answers for the operator what a new pod needs.
+
+    Attributes:
+        up: whether the API server reaches anybody.
+        answer: takes the request of an AdmissionReview, returns a JSON Patch. Until an operator's replicas answer,
+            the pods of every targeted StatefulSet are given what the operator would give them.
+    """
 
     def __init__(self, server: ApiServer) -> None:
         self._server = server
         self.up = True
+        self.answer: Callable[[Json], list[Json]] = self._answer_as_the_operator_would
         server.mutating.append(self.admit)
 
     def admit(self, plural: str, item: Json, who: str) -> Json:
         """The pod as it shall be created."""
         owner = controller_of(item)
-        if not self.up or plural != "pods" or owner is None or not self._is_targeted(item, owner):
+        if not self.up or plural != "pods" or owner is None or owner["kind"] != "StatefulSet":
             return item
-        meta, spec = item["metadata"], item["spec"]
-        gate = {"conditionType": names.SERVING}
-        gates = spec.get("readinessGates", [])
-        return {
-            **item,
-            "metadata": {**meta, "labels": {**meta.get("labels", {}), names.FENCED_LABEL: "true"}},
-            "spec": {**spec, "readinessGates": gates if gate in gates else [*gates, gate]},
-        }
+        namespace = item["metadata"]["namespace"]
+        request = {"operation": "CREATE", "resource": {"resource": "pods"}, "namespace": namespace, "object": item}
+        return json_patched(item, self.answer(request))
 
-    def _is_targeted(self, pod: Json, owner: Json) -> bool:
-        rollouts = self._server.list(names.PLURAL, pod["metadata"]["namespace"])
-        return owner["kind"] == "StatefulSet" and any(
-            rollout["spec"]["targetRef"]["name"] == owner["name"] for rollout in rollouts
-        )
+    def _answer_as_the_operator_would(self, request: Json) -> list[Json]:
+        def is_targeted(namespace: str, stateful_set: str) -> bool:
+            rollouts = self._server.list(names.PLURAL, namespace)
+            return any(rollout["spec"]["targetRef"]["name"] == stateful_set for rollout in rollouts)
+
+        return decide_patch(request, is_targeted)[1]
 
 
 class Lid:

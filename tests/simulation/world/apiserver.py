@@ -7,7 +7,7 @@ from the old tree to the new. Paths and HTTP are `rest.py`, evictions `eviction.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from statefulrollout.api import names
@@ -126,6 +126,20 @@ class ApiServer:
             and (not namespace or key[1] == namespace)
             and selects(selector or {}, item["metadata"].get("labels"))
         ]
+
+    def list_at(self, at: float, plural: str, namespace: str, selector: dict[str, str]) -> Sequence[Json]:
+        """`list` as it was at a time (seconds since the epoch): what a cache that lags would answer."""
+        found = {(item["metadata"].get("namespace"), item["metadata"]["name"]): item for item in self.list(plural)}
+        for change in reversed(self.log):
+            if change.at <= at:
+                break
+            key = (change.item["metadata"].get("namespace"), change.name)
+            if change.plural == plural and change.before is None:
+                found.pop(key, None)
+            elif change.plural == plural and change.before is not None:
+                found[key] = change.before
+        items = [item for key, item in sorted(found.items()) if namespace in ("", key[0])]
+        return [item for item in items if selects(selector, item["metadata"].get("labels"))]
 
     def create(self, plural: str, namespace: str, body: Json, who: str) -> Json:
         """Store a new object; raises ApiError 409 AlreadyExists, 422 Invalid, or what admission says."""

@@ -75,6 +75,7 @@ class Application:
         lost_keys: keys that died with their container.
         declared: every membership accepted, in order.
         requests: (time, pod, method and path, status code or silence) of every request.
+        lies: (pod uid, hook) of every scripted success.
     """  # fmt: skip
 
     def __init__(self, kubelet: Kubelet, timeline: Timeline) -> None:
@@ -87,8 +88,10 @@ class Application:
         self.lost_keys: set[int] = set()
         self.declared: list[Declared] = []
         self.requests: list[tuple[float, str, str, str]] = []
+        self.lies: set[tuple[str, str]] = set()
         self._begun: dict[tuple[Holder, str], float] = {}
         self._moves: Moves | None = None
+        self._has_membership = False
         self._scripts: dict[str, list[_Script]] = {}
         kubelet.ended.append(self._forget)
 
@@ -117,6 +120,12 @@ class Application:
         holder = _holder(sandbox) if sandbox else None
         return holder is not None and self._left(holder, "drain", self.drain_seconds) == 0.0
 
+    def has_begun(self, uid: str, hook: str) -> bool:
+        """Whether the running container of this pod was told to begin this, and not to undo it."""
+        sandbox = self._kubelet.sandboxes.get(uid)
+        holder = _holder(sandbox) if sandbox else None
+        return holder is not None and (holder, hook) in self._begun
+
     def settled_members(self) -> frozenset[str] | None:
         """The UIDs of the last declaration's members once every key is with its owner; None until then."""
         self._go_on()
@@ -127,23 +136,31 @@ class Application:
         """What the process at this address answers."""
         sandbox = next((found for found in self._kubelet.sandboxes.values() if found.ip == address), None)
         holder = _holder(sandbox) if sandbox else None
+        if sandbox is not None and sandbox.node in self._kubelet.down:
+            return Silence.HANG
         if sandbox is None or holder is None:
             return Silence.REFUSE
         hook = path.strip("/").split("/")[0]
-        reply = self._scripted(hook, sandbox.name)
+        reply = self._scripted(hook, sandbox)
         if reply is None:
             reply = self._reply(holder, method, hook, json.loads(body) if body else {})
         shown = str(reply[0]) if isinstance(reply, tuple) else str(reply)
         self.requests.append((self._timeline.now, sandbox.name, f"{method} {path}", shown))
         return reply
 
-    def _scripted(self, hook: str, pod: str) -> tuple[int, Json] | Silence | None:
+    def has_lied(self, *hooks: str, uid: str = "") -> bool:
+        """Whether one of these hooks was answered with a success that was none, by this pod or by any."""
+        return any(hook in hooks and uid in ("", liar) for liar, hook in self.lies)
+
+    def _scripted(self, hook: str, sandbox: Sandbox) -> tuple[int, Json] | Silence | None:
         for script in self._scripts.get(hook, []):
-            if script.reactions and script.pod in ("", pod):
+            if script.reactions and script.pod in ("", sandbox.name):
                 last = script.forever and len(script.reactions) == 1
                 reaction = script.reactions[0] if last else script.reactions.popleft()
                 if isinstance(reaction, Silence):
                     return reaction
+                if reaction == 200:
+                    self.lies.add((sandbox.uid, hook))
                 return reaction, {"progress": 1} if reaction == 202 else {}
         return None
 
@@ -159,10 +176,15 @@ class Application:
                 return 200, {}
             case "POST", "restore":
                 return _progress(self._left(holder, hook, self.restore_seconds, begin=True))
+            case "POST", "migrate" if self._has_membership:
+                return _progress(float(self.keys_of(holder.uid)))
             case "POST", "migrate":
                 others = [member for member in document["members"]["serving"] if member["uid"] != holder.uid]
+                if not others:
+                    return 503, {}
                 return self._declare(holder, int(self._timeline.now * 1000), others)
             case "POST", "members":
+                self._has_membership = True
                 members = document["members"]
                 return self._declare(holder, members["generation"], [*members["serving"], *members["joining"]])
             case _, "health":

@@ -52,6 +52,8 @@ def _words_of(change: Change) -> Iterator[str]:
         yield from _of_ledger((change.before or {}).get("spec", {}), change.after["spec"])
     elif change.plural == "events" and change.type == "ADDED":
         item = change.item
+        if item.get("regarding", {}).get("kind") == "Pod":
+            return  # said of the StatefulRollout as well
         yield f"event {item.get('reason')} on {item.get('regarding', {}).get('name')}: {item.get('note')}"
 
 

@@ -48,6 +48,11 @@ class Kubelet:
         """What runs of this pod."""
         return self.sandboxes.get(pod["metadata"]["uid"])
 
+    def is_running(self, pod: Json) -> bool:
+        """Whether the application's container of the pod runs."""
+        sandbox = self.of(pod)
+        return sandbox is not None and any(item.application and item.running for item in sandbox.containers)
+
     def kill_container(self, pod: Json, name: str = "") -> None:
         """A container of the pod (the application's, if none is named) is killed; the kubelet restarts it."""
         sandbox = self.sandboxes[pod["metadata"]["uid"]]
@@ -61,6 +66,29 @@ class Kubelet:
         for container in sandbox.containers:
             self._end(sandbox, container, 0 if phase == "Succeeded" else 1)
         self._report(sandbox)
+
+    def lose(self, node: str) -> None:
+        """The node's power is cut: everything on it ends, and nobody reports it."""
+        self.down.add(node)
+        for sandbox in self._on(node):
+            for container in sandbox.containers:
+                self._end(sandbox, container, 137)
+
+    def restore(self, node: str) -> None:
+        """The node is back: it stops what was deleted meanwhile, and starts the rest again."""
+        self.down.discard(node)
+        for sandbox in self._on(node):
+            pod = self._server.find("pods", sandbox.namespace, sandbox.name)
+            if pod is None or is_terminating(pod):
+                sandbox.stopping = True
+                self._timeline.soon(SECONDS_TO_NOTICE, f"{sandbox.name} is over", partial(self._stop, sandbox))
+                continue
+            self._report(sandbox)
+            for container in sandbox.containers:
+                self._plan(sandbox, SECONDS_TO_CREATE, "starts again", partial(self._start, sandbox, container))
+
+    def _on(self, node: str) -> list[Sandbox]:
+        return [sandbox for sandbox in list(self.sandboxes.values()) if sandbox.node == node]
 
     def _hear(self, change: Change) -> None:
         if change.plural != "pods":
@@ -121,7 +149,7 @@ class Kubelet:
         self._timeline.after(seconds, f"{sandbox.name} {what}", act)
 
     def _start(self, sandbox: Sandbox, container: Container) -> None:
-        if sandbox.stopping:
+        if sandbox.stopping or container.running:
             return
         if sandbox.behaviour.bad_image and container.application:
             container.waiting = "ImagePullBackOff" if container.waiting == "ErrImagePull" else "ErrImagePull"

@@ -6,8 +6,7 @@ import pytest
 
 from statefulrollout.api import names
 from statefulrollout.errors import ApiError
-from statefulrollout.kube.client import STRATEGIC_MERGE_PATCH
-from tests.simulation.world.rest import SimulatedKube
+from statefulrollout.kube.client import STRATEGIC_MERGE_PATCH, Kube
 from tests.simulation.world.world import NAME, NAMESPACE, World
 
 PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
@@ -22,7 +21,7 @@ async def refusal_of(world: World, method: str, path: str, **arguments: object) 
     return caught.value.status
 
 
-async def mark(world: World, ordinal: int, kind: str, status: str, kube: SimulatedKube | None = None) -> None:
+async def mark(world: World, ordinal: int, kind: str, status: str, kube: Kube | None = None) -> None:
     """Write one condition of a pod, as the user or through another client."""
     pod = world.pod(ordinal)["metadata"]
     body = {"metadata": {"uid": pod["uid"]}, "status": {"conditions": [{"type": kind, "status": status}]}}

@@ -6,12 +6,13 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import aiohttp
 from yarl import URL
 
 from tests.simulation.world.application import Application, Silence
+from tests.simulation.world.network import Link
 
 
 class _Body:
@@ -32,15 +33,15 @@ class _Response:
 class _Exchange:
     """One request on its way; the answer takes `seconds`."""
 
-    def __init__(self, application: Application, method: str, url: URL, body: str, timeout: float, seconds: float):
-        self._application = application
+    def __init__(self, session: ApplicationSession, method: str, url: URL, body: str, timeout: float) -> None:
+        self._session = session
         self._request = (url.host or "", method, url.path, body)
         self._timeout = timeout
-        self._seconds = seconds
 
     async def __aenter__(self) -> _Response:
-        await asyncio.sleep(self._seconds)
-        reply = self._application.answer(*self._request)
+        await asyncio.sleep(self._session.seconds)
+        await self._session.link.passable()
+        reply = self._session.application.answer(*self._request)
         if reply is Silence.HANG:
             await asyncio.sleep(self._timeout)
             raise TimeoutError
@@ -56,18 +57,25 @@ class _Exchange:
 
 
 class ApplicationSession:
-    """What the hook client needs of an `aiohttp.ClientSession`; `dead` once its process is gone."""
+    """What the hook client needs of an `aiohttp.ClientSession`, in the process at the end of `link`."""
 
-    def __init__(self, application: Application, seconds: float = 0.002) -> None:
-        self._application = application
-        self._seconds = seconds
-        self.dead = False
+    def __init__(self, application: Application, link: Link, seconds: float = 0.002) -> None:
+        self.application = application
+        self.link = link
+        self.seconds = seconds
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return None
 
     def request(
         self, method: str, url: URL, *, data: bytes | None, timeout: aiohttp.ClientTimeout, **_: Any
     ) -> _Exchange:
         """Send a request to the process at the URL's address."""
-        if self.dead:
+        if self.link.dead:
             raise asyncio.CancelledError
-        body = (data or b"").decode()
-        return _Exchange(self._application, method, URL(url), body, timeout.total or 0.0, self._seconds)
+        return _Exchange(self, method, URL(url), (data or b"").decode(), timeout.total or 0.0)

@@ -13,15 +13,17 @@ from typing import Protocol
 
 from statefulrollout.api import names
 from tests.simulation.world.admission import Lid, PodWebhook
-from tests.simulation.world.apiserver import USER, ApiServer, Change
+from tests.simulation.world.apiserver import OPERATOR, USER, ApiServer, Change
 from tests.simulation.world.application import Application
 from tests.simulation.world.endpoints import EndpointSliceController, GarbageCollector
 from tests.simulation.world.eviction import DisruptionController
 from tests.simulation.world.history import History
 from tests.simulation.world.kubelet import Kubelet
 from tests.simulation.world.loop import SimulatedLoop
+from tests.simulation.world.network import Link, Network
+from tests.simulation.world.nodes import Nodes
 from tests.simulation.world.objects import Json, ordinal_of
-from tests.simulation.world.rest import Request, SimulatedKube, Transport
+from tests.simulation.world.rest import Request
 from tests.simulation.world.statefulset import StatefulSetController
 from tests.simulation.world.timeline import Timeline
 
@@ -67,12 +69,13 @@ class World:
         self.server = ApiServer(self.clock)
         self.history = History()
         self.server.subscribers.append(self.history.hear)
-        self.transport = Transport(self.server, self.clock)
-        self.kube = SimulatedKube(self.transport)
-        self.user = SimulatedKube(self.transport, USER)
+        self.network = Network(self.server, self.timeline)
+        self.kube = self.network.connect(Link(OPERATOR))
+        self.user = self.network.connect(Link(USER))
         self.webhook = PodWebhook(self.server)
         self.lid = Lid(self.server)
         self.kubelet = Kubelet(self.server, self.timeline)
+        self.nodes = Nodes(self.server, self.timeline, self.kubelet)
         self.stateful_set_controller = StatefulSetController(self.server, self.timeline)
         self.endpoints = EndpointSliceController(self.server, self.timeline)
         self.disruption = DisruptionController(self.server, self.timeline)
@@ -81,7 +84,7 @@ class World:
         self.invariants: list[Invariant] = []
         self._broken: Exception | None = None
         self.server.subscribers.append(self._check_change)
-        self.transport.after.append(self._check_request)
+        self.network.after.append(self._check_request)
 
     def clock(self) -> float:
         """Simulated seconds since the epoch."""

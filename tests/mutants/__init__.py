@@ -1,0 +1,1 @@
+"""Deliberate mistakes, to see whether the simulation notices them."""

@@ -1,0 +1,198 @@
+"""The mistakes: each a change of the operator's code, and the test of the simulation that must notice it.
+
+They are the mistakes that engines like this one have made, or that a later change could make. A line here whose old
+text is not found exactly once fails: it has to be brought up to date.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One mistake: in `file` (below operator/statefulrollout), `old` becomes `new`; `test` (a node id) must fail."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    test: str
+
+
+LEADERS = "test_leaders.py::"
+ROLLOUTS = "test_rollouts.py::"
+FAILURES = "test_failures.py::"
+PLAYS = "test_golden.py::test_a_play_goes_as_it_always_has"
+COMPLETES = ROLLOUTS + "test_a_rollout_completes_and_loses_nothing"
+
+MUTANTS = (
+    Mutant(
+        "a pod is removed by its name alone",
+        "kube/act.py",
+        'return {"uid": pod.uid, "resourceVersion": self._written.get(pod.uid, pod.version)}',
+        "return {}",
+        COMPLETES,
+    ),
+    Mutant(
+        "a pod is marked whatever has become of it since it was judged",
+        "kube/act.py",
+        '{"uid": pod.uid, "resourceVersion": pod.version}',
+        '{"uid": pod.uid}',
+        LEADERS + "test_a_release_that_arrives_late_does_not_take_a_pod_that_was_called_back",
+    ),
+    Mutant(
+        "a pod goes back without being told so first",
+        "core/arrival.py",
+        "if place.pod.facts is not None and not place.pod.facts.returning:",
+        "if place.pod.facts is None:",
+        LEADERS + "test_a_release_that_arrives_late_does_not_take_a_pod_that_was_called_back",
+    ),
+    Mutant(
+        "a choice is not written down before it is carried out",
+        "core/remembering.py",
+        "    if gone <= before:\n",
+        "    if gone is not None:\n",
+        LEADERS + "test_a_choice_that_arrives_late_is_counted_by_the_next_leader",
+    ),
+    Mutant(
+        "a choice of another leader is not counted",
+        "core/plan.py",
+        "chosen_before(snapshot) | shut",
+        "shut",
+        LEADERS + "test_a_choice_that_arrives_late_is_counted_by_the_next_leader",
+    ),
+    Mutant(
+        "a replica acts without asking whether it leads",
+        "kube/act.py",
+        "            self.leader_check()\n",
+        "",
+        LEADERS + "test_a_leader_frozen_between_reading_and_writing_writes_nothing_when_it_is_thawed",
+    ),
+    Mutant(
+        "a Lease is taken from a holder who renews it",
+        "kube/leader.py",
+        "        elif holder and self._clock() < self._seen_until:\n            return None\n",
+        "",
+        LEADERS + "test_a_killed_leader_is_followed_by_the_standby",
+    ),
+    Mutant(
+        "pods are read from the API server's cache",
+        "kube/observe.py",
+        'params={"labelSelector": selector})',
+        'params={"labelSelector": selector, "resourceVersion": "0"})',
+        FAILURES + "test_a_pod_that_dies_by_itself_is_counted_at_once",
+    ),
+    Mutant(
+        "a pod that soaks counts as available",
+        "core/stages.py",
+        "return self.stage in (Stage.SERVING, Stage.UPDATED) and self.soaked",
+        "return self.stage in (Stage.SERVING, Stage.UPDATED, Stage.SOAKING)",
+        COMPLETES,
+    ),
+    Mutant(
+        "the budget is not asked",
+        "core/guards.py",
+        "    if len(with_it) <= scene.limit:\n",
+        "    if with_it:\n",
+        COMPLETES,
+    ),
+    Mutant(
+        "a pause is overlooked",
+        "core/guards.py",
+        'return "spec.paused is true" if scene.snapshot.rollout.spec.paused and not candidate.condemned else ""',
+        'return ""',
+        ROLLOUTS + "test_pausing_lets_the_pod_in_motion_finish_and_nothing_else_move",
+    ),
+    Mutant(
+        "what was begun is not undone",
+        "core/arrival.py",
+        "    pending = _undone_yet(stand.snapshot, place)\n",
+        "    pending: list[OpenHook] = []\n",
+        "test_golden.py::test_a_play_goes_as_it_always_has[a template changed back in the middle]",
+    ),
+    Mutant(
+        "nobody waits until the controller has seen the fence",
+        "core/plan.py",
+        "fence_stands=kind_of(target.update_strategy) is fence and target.observed,",
+        "fence_stands=True,",
+        ROLLOUTS + "test_a_set_without_hooks_is_rolled_behind_its_fence",
+    ),
+    Mutant(
+        "a revision is accepted before its last pod has soaked",
+        "core/fence.py",
+        "place.stage is Stage.UPDATED for place in wanted",
+        "place.stage in (Stage.UPDATED, Stage.SOAKING) for place in wanted",
+        COMPLETES,
+    ),
+    Mutant(
+        "a drain counts for another container than the one that was drained",
+        "core/stages.py",
+        "(facts.stuck or _is_still_who_was_drained(snapshot, pod))",
+        "True",
+        FAILURES + "test_a_container_that_restarts_while_drained_is_drained_again",
+    ),
+    Mutant(
+        "a pod is drained while traffic is still sent to it",
+        "kube/observe.py",
+        "for uid in leaving - serving}",
+        "for uid in leaving}",
+        ROLLOUTS + "test_a_pod_waits_for_slow_endpoints",
+    ),
+    Mutant(
+        "a pod is let go before the members have settled without it",
+        "core/departure.py",
+        "    if stand.membership is None or (",
+        "    if place.pod.uid or (",
+        COMPLETES,
+    ),
+    Mutant(
+        "a membership keeps its generation when its members change",
+        "core/membership.py",
+        "generation=max(last.generation + 1, seen + 1, int(now * 1000)),",
+        "generation=max(last.generation, seen + 1, 1),",
+        COMPLETES,
+    ),
+    Mutant(
+        "all let their state go although nobody is left to take it",
+        "core/declaring.py",
+        "        held = roster.leaving and not may_all_leave(snapshot)\n",
+        "        held = False\n",
+        FAILURES + "test_with_nobody_left_to_take_over_no_pod_is_released",
+    ),
+    Mutant(
+        "a failed revision is forgotten at once",
+        "core/guards.py",
+        "failed = has_failed(scene.snapshot, revision) and not candidate.condemned",
+        "failed = False",
+        FAILURES + "test_a_failed_revision_takes_no_further_pod_when_there_is_room_again",
+    ),
+    Mutant(
+        "a broken pod is waited for like any other",
+        "core/guards.py",
+        "for guard in GUARDS_OF_STUCK_PODS if candidate.stuck else GUARDS:",
+        "for guard in GUARDS:",
+        FAILURES + "test_a_fix_gets_through_although_another_pod_is_away",
+    ),
+    Mutant(
+        "a closed gate keeps a missing ordinal missing",
+        "core/stages.py",
+        "return target.ordered and any(ordinal not in present for ordinal in target.ordinals)",
+        "return False",
+        FAILURES + "test_a_pod_that_drains_for_ever_does_not_keep_another_from_coming_back",
+    ),
+    Mutant(
+        "the pods of a deleted StatefulRollout stay behind their gates",
+        "core/farewell.py",
+        "marks = tuple(_set_free(pod) for pod in pods if pod.uid not in pending and _bears_our_marks(pod))",
+        "marks = ()",
+        ROLLOUTS + "test_deleting_the_rollout_in_the_middle_strands_nobody",
+    ),
+    Mutant(
+        "complete is said while a pod is on its way out",
+        "core/status.py",
+        "if not rolling and not moving and not missing and all(place.pod.ready for place in plan.places):",
+        "if not rolling and not missing:",
+        "test_golden.py::test_a_play_goes_as_it_always_has[a template changed back in the middle]",
+    ),
+)

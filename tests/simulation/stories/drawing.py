@@ -1,0 +1,74 @@
+"""How stories are drawn: any set, any spec, any deeds. What comes first in a list is what failures shrink to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import strategies as st
+
+from tests.simulation.stories.enemies import MISCHIEF
+from tests.simulation.stories.story import Deed, Story
+
+PAUSES = (1.0, 0.0, 0.3, 3.0, 10.0, 40.0)
+UNDO = {"http": {"port": "admin", "path": "/drain", "method": "DELETE"}}
+DONE = {"call": {"http": {"port": "admin", "path": "/drain", "method": "GET"}}, "expect": "json.inFlight == 0"}
+DRAINS: tuple[Any, ...] = (
+    {"undo": UNDO},
+    {},
+    {"undo": UNDO, "done": DONE, "stallSeconds": 30},
+    {"undo": UNDO, "deadlineSeconds": 10, "onTimeout": "Proceed"},
+    None,
+)
+MEMBERSHIPS: tuple[Any, ...] = ({}, {"stallSeconds": 20}, {"awaySeconds": 20, "unknownAfterSeconds": 5}, None)
+MIGRATE = {"apply": {"http": {"port": "admin", "path": "/migrate"}}}
+RESTORE = {"apply": {"http": {"port": "admin", "path": "/restore"}}}
+CHECK = {
+    "name": "green",
+    "call": {"http": {"port": "admin", "path": "/health", "method": "GET"}, "target": "Peers"},
+    "expect": "status == 200 && json.state == 'green'",
+}
+
+
+@st.composite
+def specs(draw: st.DrawFn) -> dict[str, Any]:
+    """What is merged into the default spec of the StatefulRollout."""
+    strategy = {
+        "maxUnavailable": draw(st.sampled_from((1, 2, "40%", 3))),
+        "soakSeconds": draw(st.sampled_from((2, 0, 10))),
+        "progressDeadlineSeconds": draw(st.sampled_from((600, 30))),
+        "unhealthyOutdated": draw(st.sampled_from(("ReplaceIfStuck", "Replace", "Wait"))),
+        "removal": draw(st.sampled_from(("Evict", "Delete"))),
+    }
+    spec = {"strategy": strategy, "drain": draw(st.sampled_from(DRAINS))}
+    for name, values in (
+        ("membership", MEMBERSHIPS),
+        ("migrate", (None, MIGRATE)),
+        ("restore", (None, RESTORE)),
+        ("checks", (None, [CHECK], [{**CHECK, "at": ["AfterPod"]}])),
+    ):
+        spec[name] = draw(st.sampled_from(values))
+    return spec
+
+
+@st.composite
+def deeds(draw: st.DrawFn) -> Deed:
+    """Any deed with any arguments."""
+    what = draw(st.sampled_from(list(MISCHIEF)))
+    arguments = tuple(draw(st.sampled_from(values)) for values in MISCHIEF[what])
+    return Deed(draw(st.sampled_from(PAUSES)), what.__name__, arguments)
+
+
+@st.composite
+def stories(draw: st.DrawFn) -> Story:
+    """Any story; it begins with a new template."""
+    operators = draw(st.sampled_from((1, 2)))
+    return Story(
+        replicas=draw(st.sampled_from((3, 2, 4, 1))),
+        ordered=draw(st.booleans()),
+        spec=draw(specs()),
+        budget=draw(st.sampled_from((None, 1))),
+        operators=operators,
+        bold=operators > 1 and draw(st.booleans()),
+        order=draw(st.none() | st.integers(0, 2**16)),
+        deeds=(Deed(0.0, "roll_out", (2,)), *draw(st.lists(deeds(), max_size=6))),
+    )
