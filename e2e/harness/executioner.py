@@ -1,7 +1,7 @@
-"""SIGKILL to the processes of a container, from the node: they get no chance to say goodbye.
+"""Signals to the processes of a container, from its node: SIGKILL leaves no chance to say goodbye, SIGSTOP freezes.
 
-From inside a container its first process cannot be killed, and deleting a pod by force still sends SIGTERM first.
-A pod that sees the node's processes works the same on every cluster; it stands ready on each node, so that a kill
+From inside a container its first process cannot be signalled so, and deleting a pod by force still sends SIGTERM first.
+A pod that sees the node's processes works the same on every cluster; it stands ready on each node, so that a signal
 hits the moment that was meant.
 """
 
@@ -15,8 +15,8 @@ from e2e.harness.kubectl import Kubectl
 NAME = "executioner"
 IMAGE = "kvstore:dev"
 WAIT = "import signal; signal.pause()"
-KILL = """
-import os, pathlib, signal, sys, time
+FIND = """
+import os, pathlib, signal, subprocess, sys, time
 def processes():
     for line in pathlib.Path("/proc").glob("[0-9]*/cgroup"):
         try:
@@ -24,25 +24,44 @@ def processes():
                 yield int(line.parent.name)
         except OSError:
             continue
-found = list(processes())
-for number in found:
-    os.kill(number, signal.SIGKILL)
+def send(number):
+    found = list(processes())
+    for process in found:
+        os.kill(process, number)
+    return len(found)
+"""
+KILL = """
+print(send(signal.SIGKILL))
 while list(processes()):
     time.sleep(0.02)
-print(len(found))
 """
 """Kills every process of a container and waits for their end; prints how many there were."""
+LATER = """
+if os.fork():
+    print(len(list(processes())), flush=True)
+    os._exit(0)
+os.setsid()
+for stream in (0, 1, 2):
+    os.dup2(os.open(os.devnull, os.O_RDWR), stream)
+time.sleep(0.5)
+for word in sys.argv[2:]:
+    time.sleep(float(word)) if word[0].isdigit() else send(getattr(signal, word))
+"""
+"""Sends signals with pauses between them, when whoever asked for it is gone already; prints how many processes get them.
+
+So it works where the signal takes away the very connection that it was asked for over.
+"""
 
 
 @dataclass(frozen=True)
 class Executioner:
-    """The pods that kill. They belong to the root user with the right to kill, and to nothing else."""
+    """The pods that send signals. They belong to the root user with the right to kill, and to nothing else."""
 
     kubectl: Kubectl
     namespace: str
 
     def ensure(self) -> None:
-        """Put a pod on each node that takes ordinary pods, and wait until all are ready."""
+        """Put a pod on each node, and wait until all are ready."""
         labels = {"app": NAME}
         container = {
             "name": NAME,
@@ -52,7 +71,12 @@ class Executioner:
             "command": ["python"],
             "securityContext": {"runAsUser": 0, "capabilities": {"drop": ["ALL"], "add": ["KILL"]}},
         }
-        pod = {"hostPID": True, "terminationGracePeriodSeconds": 0, "containers": [container]}
+        pod = {
+            "hostPID": True,
+            "terminationGracePeriodSeconds": 0,
+            "tolerations": [{"operator": "Exists"}],
+            "containers": [container],
+        }
         self.kubectl.apply(
             {
                 "apiVersion": "apps/v1",
@@ -67,19 +91,21 @@ class Executioner:
         self.kubectl.run("rollout", "status", "daemonset", NAME, "-n", self.namespace, "--timeout=60s")
 
     def kill(self, node: str, container_id: str) -> None:
-        """Kill a container on a node; the ID is as the pod's status gives it."""
-        listed = self.kubectl.run(
-            "get",
-            "pods",
-            "-n",
-            self.namespace,
-            "-l",
-            f"app={NAME}",
-            f"--field-selector=spec.nodeName={node}",
-            "-o",
-            "json",
-        )
-        (pod,) = json.loads(listed)["items"]
+        """Kill a container on a node, and return once it is dead; the ID is as the pod's status gives it."""
+        self._run(node, container_id, FIND + KILL)
+
+    def kill_soon(self, node: str, container_id: str) -> None:
+        """Kill a container half a second from now."""
+        self._run(node, container_id, FIND + LATER, "SIGKILL")
+
+    def freeze(self, node: str, container_id: str, seconds: float) -> None:
+        """Stop a container half a second from now, and let it go on after so many seconds."""
+        self._run(node, container_id, FIND + LATER, "SIGSTOP", f"{seconds:g}", "SIGCONT")
+
+    def _run(self, node: str, container_id: str, script: str, *words: str) -> None:
+        selection = ["-l", f"app={NAME}", f"--field-selector=spec.nodeName={node}"]
+        (pod,) = json.loads(self.kubectl.run("get", "pods", "-n", self.namespace, *selection, "-o", "json"))["items"]
         name, identity = pod["metadata"]["name"], container_id.rpartition("/")[2]
-        killed = self.kubectl.run("exec", "-n", self.namespace, name, "--", "python", "-c", KILL, identity)
-        assert int(killed) > 0, f"no process of container {identity} runs on {node}"
+        argv = ["exec", "-n", self.namespace, name, "--", "python", "-c", script, identity, *words]
+        found = self.kubectl.run(*argv)
+        assert int(found) > 0, f"no process of container {identity} runs on {node}"

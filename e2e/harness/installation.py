@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "charts" / "statefulrollout"
 NAMESPACE = "statefulrollout"
 RELEASE = "statefulrollout"
+LEASE = "statefulrollout-leader"
 SELECTOR = "app.kubernetes.io/name=statefulrollout"
 IMAGE = "statefulrollout:dev"
 START_SECONDS = 120.0
@@ -70,53 +71,97 @@ class Installation:
         finally:
             self.start()
 
+    @contextmanager
+    def replicated(self, replicas: int) -> Iterator[None]:
+        """So many replicas run for as long as the context lasts; afterwards a fresh one."""
+        try:
+            self.start(replicas)
+            yield
+        finally:
+            self.stop()
+            self.start()
+
     def stop(self) -> None:
         """Scale to zero and wait until the last pod is gone."""
         self._scale(0)
         self._wait_for("the operator's pods to be gone", lambda: not self.pods())
 
-    def start(self) -> None:
-        """Scale to one and wait until it is ready."""
-        self._scale(1)
-        self.await_ready()
+    def start(self, replicas: int = 1) -> None:
+        """Scale to so many and wait until all are ready."""
+        self._scale(replicas)
+        self.await_ready(replicas)
 
-    def await_ready(self) -> None:
-        """Wait until one pod is ready and no other is left."""
-        self._wait_for("one operator that is ready", self._is_ready)
+    def await_ready(self, replicas: int = 1) -> None:
+        """Wait until so many pods are ready and no other is left, and one of them leads."""
+        self._wait_for(f"{replicas} replicas of the operator that are ready", lambda: self._are_ready(replicas))
+        self._wait_for("one of them to lead", self.find_leader)
+
+    def find_leader(self) -> Json | None:
+        """The pod that holds the Lease; None while nobody does, or whoever did is gone."""
+        holder = self.holder().rpartition("_")[0]
+        return next((pod for pod in self.pods() if pod["metadata"]["name"] == holder), None)
+
+    def holder(self) -> str:
+        """Who holds the Lease: the pod's name and what is new with every start of its process; empty for nobody."""
+        lease = json.loads(self.kubectl.run("get", "lease", LEASE, "-n", NAMESPACE, "-o", "json"))
+        return str(lease["spec"].get("holderIdentity", ""))
+
+    def leader(self) -> Json:
+        """The pod that leads."""
+        found = self.find_leader()
+        assert found is not None, "nobody leads"
+        return found
 
     def renew(self) -> None:
         """Replace a pod that was killed before: the kubelet would wait ever longer to start its container again."""
-        if any(_restarts(pod) for pod in self.pods()):
+        if any(restarts_of(pod) for pod in self.pods()):
             self.stop()
             self.start()
 
     def kill(self, executioner: Executioner) -> None:
-        """SIGKILL to the operator's process; returns once it is dead. The kubelet starts the container again."""
-        (pod,) = self.pods()
-        (container,) = pod["status"]["containerStatuses"]
-        executioner.kill(pod["spec"]["nodeName"], container["containerID"])
+        """SIGKILL to the leader's process; returns once it is dead. The kubelet starts the container again."""
+        pod = self.leader()
+        executioner.kill(pod["spec"]["nodeName"], container_id_of(pod))
+
+    def freeze(self, executioner: Executioner, seconds: float) -> Json:
+        """SIGSTOP to the leader's process, and SIGCONT so many seconds later; returns its pod."""
+        pod = self.leader()
+        executioner.freeze(pod["spec"]["nodeName"], container_id_of(pod), seconds)
+        return pod
+
+    def restart(self) -> None:
+        """`kubectl rollout restart`: an upgrade of the operator; returns while it goes on."""
+        self.kubectl.run("rollout", "restart", "deployment", "-n", NAMESPACE, "-l", SELECTOR)
 
     def _scale(self, replicas: int) -> None:
         self.kubectl.run("scale", "deployment", "-n", NAMESPACE, "-l", SELECTOR, f"--replicas={replicas}")
 
-    def _is_ready(self) -> bool:
+    def _are_ready(self, replicas: int) -> bool:
         pods = self.pods()
-        return len(pods) == 1 and "deletionTimestamp" not in pods[0]["metadata"] and _is_ready(pods[0])
+        return len(pods) == replicas and all("deletionTimestamp" not in pod["metadata"] and _is_ready(pod)
+                                             for pod in pods)  # fmt: skip
 
-    def _wait_for(self, what: str, probe: Callable[[], bool]) -> None:
+    def _wait_for(self, what: str, probe: Callable[[], object]) -> None:
         give_up_at = time.monotonic() + START_SECONDS
         while not probe():
             assert time.monotonic() < give_up_at, f"awaited: {what}; last seen: {self.pods()}"
             time.sleep(LOOK_SECONDS)
 
 
+def container_id_of(pod: Json) -> str:
+    """The ID of a pod's only container."""
+    (container,) = pod["status"]["containerStatuses"]
+    return str(container["containerID"])
+
+
+def restarts_of(pod: Json) -> int:
+    """How often its containers were started again."""
+    return sum(each["restartCount"] for each in pod["status"].get("containerStatuses", ()))
+
+
 def _is_ready(pod: Json) -> bool:
     conditions = pod["status"].get("conditions", ())
     return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
-
-
-def _restarts(pod: Json) -> int:
-    return sum(each["restartCount"] for each in pod["status"].get("containerStatuses", ()))
 
 
 def _local_image_id() -> str:

@@ -7,6 +7,7 @@ Waiting is waiting for the next change: nothing is polled.
 
 from __future__ import annotations
 
+import http.client
 import json
 import threading
 import time
@@ -27,6 +28,10 @@ PATHS = {
     ROLLOUTS: f"/apis/{names.API_VERSION}/namespaces/{{}}/{names.PLURAL}",
     LEDGERS: f"/apis/{names.API_VERSION}/namespaces/{{}}/{names.LEDGER_PLURAL}",
 }
+
+OUTAGE_SECONDS = 180.0
+"""How long the API server may be away."""
+LOOK_SECONDS = 0.5
 
 Found = TypeVar("Found")
 
@@ -73,11 +78,8 @@ class Journal:
     _closing: bool = False
 
     def __enter__(self) -> Self:
-        for plural, path in PATHS.items():
-            listed = self.api.get(path.format(self.namespace))
-            for item in listed["items"]:
-                self._note(plural, "ADDED", item)
-            thread = threading.Thread(target=self._follow, args=(plural, listed["metadata"]["resourceVersion"]))
+        for plural in PATHS:
+            thread = threading.Thread(target=self._follow, args=(plural, self._catch_up(plural)))
             thread.start()
             self._threads.append(thread)
         return self
@@ -136,32 +138,58 @@ class Journal:
                 self._news.wait(left)
 
     def _follow(self, plural: str, version: str) -> None:
+        """Record what happens from this version on, over breaks of the stream and of the API server itself."""
         while (stream := self._open(plural, version)) is not None:
             for line in stream:
                 if not line.endswith(b"\n"):
                     break
                 event = json.loads(line)
                 if event["type"] == "ERROR":
-                    self._fail(f"the watch of {plural} ended: {event['object'].get('message')}")
-                    return
+                    version = ""
+                    break
                 version = event["object"]["metadata"]["resourceVersion"]
                 if event["type"] != "BOOKMARK":
                     self._note(plural, event["type"], event["object"])
+            stream.close()
 
     def _open(self, plural: str, version: str) -> Stream | None:
-        query = f"?watch=1&allowWatchBookmarks=1&resourceVersion={version}"
-        if self._closing:
-            return None
-        try:
-            stream = self.api.open_stream(PATHS[plural].format(self.namespace) + query)
-        except (ApiRefusedError, OSError) as error:
-            self._fail(f"{plural} cannot be watched: {error}")
-            return None
+        """Begin to watch; without a version, after looking at what there is. None once nobody listens any more."""
+        path, give_up_at = PATHS[plural].format(self.namespace), time.monotonic() + OUTAGE_SECONDS
+        while not self._closing:
+            try:
+                version = version or self._catch_up(plural)
+                query = f"?watch=1&allowWatchBookmarks=1&resourceVersion={version}"
+                stream = self.api.open_stream(path + query)
+            except (ApiRefusedError, OSError, http.client.HTTPException) as error:
+                if isinstance(error, ApiRefusedError) and error.status == 410:
+                    version = ""
+                elif time.monotonic() > give_up_at:
+                    self._fail(f"{plural} cannot be watched: {error}")
+                    return None
+                time.sleep(LOOK_SECONDS)
+                continue
+            with self._news:
+                self._streams[plural] = stream
+                if self._closing:
+                    stream.close()
+            return stream
+        return None
+
+    def _catch_up(self, plural: str) -> str:
+        """Look at what there is; record what has changed unseen, and return the version to watch from."""
+        listed = self.api.get(PATHS[plural].format(self.namespace))
+        found = {item["metadata"]["name"]: item for item in listed["items"]}
         with self._news:
-            self._streams[plural] = stream
-            if self._closing:
-                stream.close()
-        return stream
+            known = {name: item for (kind, name), item in self._current.items() if kind == plural}
+        for name, item in known.items():
+            if found.get(name, {}).get("metadata", {}).get("uid") != item["metadata"]["uid"]:
+                self._note(plural, "DELETED", item)
+        for name, item in found.items():
+            if name not in known or known[name]["metadata"]["uid"] != item["metadata"]["uid"]:
+                self._note(plural, "ADDED", item)
+            elif known[name]["metadata"]["resourceVersion"] != item["metadata"]["resourceVersion"]:
+                self._note(plural, "MODIFIED", item)
+        return str(listed["metadata"]["resourceVersion"])
 
     def _note(self, plural: str, kind: str, item: Json) -> None:
         change = Change(time.time(), kind, plural, item)

@@ -41,7 +41,7 @@ class Informed(Rule):
             found = self.world.stateful_set()
             ordinals = range(found["spec"]["replicas"])
             read = replace(read, wanted=found["status"].get("updateRevision", ""), ordinals=ordinals)
-        elif request.method == "PATCH" and request.plural == "pods":
+        elif request.writes and request.plural == "pods":
             return self.judge(request, read)
         self._read[id(request.link)] = read
         return None

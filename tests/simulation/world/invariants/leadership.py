@@ -22,7 +22,7 @@ class _Departures(Informed):
 
     def judge(self, request: Request, read: Read) -> str | None:
         pod = self.world.server.find("pods", NAMESPACE, request.name)
-        if pod is None or request.before is None:
+        if request.method != "PATCH" or pod is None or request.before is None:
             return None
         before, after = leaves_for(request.before), leaves_for(pod)
         return self._problem(request, read, after) if after and not before else None
