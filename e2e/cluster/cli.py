@@ -72,6 +72,14 @@ def build_parser() -> argparse.ArgumentParser:
     command = commands.add_parser("base-image", help="print the name of an image to build Python images on")
     command.set_defaults(answer=print_base_image)
 
+    command = commands.add_parser("power-off", help="cut the power of a node, as a test of what it takes with it")
+    command.add_argument("node", metavar="NODE")
+    command.set_defaults(answer=power_off)
+
+    command = commands.add_parser("power-on", help="start a node again, and wait until it is Ready")
+    command.add_argument("node", metavar="NODE")
+    command.set_defaults(answer=power_on)
+
     command = commands.add_parser("down", help="delete the cluster that `up` made")
     command.add_argument("--all", action="store_true", help="also stop a Docker engine that `up` started")
     command.set_defaults(answer=down)
@@ -119,6 +127,16 @@ def print_path(chosen: argparse.Namespace) -> None:
     print(tools.folder())
 
 
+def power_off(chosen: argparse.Namespace) -> None:
+    """Cut the power of a node."""
+    _made_here(chosen).power_off(chosen.node)
+
+
+def power_on(chosen: argparse.Namespace) -> None:
+    """Start a node again."""
+    _made_here(chosen).power_on(chosen.node)
+
+
 def print_base_image(_: argparse.Namespace) -> None:
     """Print the name of the base image for Dockerfiles."""
     with cache.locked():
@@ -140,6 +158,14 @@ def down(chosen: argparse.Namespace) -> None:
             cluster.delete()
         if chosen.all and not engine.stop_own_engine():
             say("the Docker engine was not started by this tool and is left alone")
+
+
+def _made_here(chosen: argparse.Namespace) -> KindCluster:
+    if chosen.kubeconfig:
+        raise ClusterToolError(
+            f"the cluster of {chosen.kubeconfig} was not made by this tool: its nodes are left alone"
+        )
+    return KindCluster(chosen.name)
 
 
 def _running(name: str) -> KindCluster:

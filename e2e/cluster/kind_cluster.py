@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from e2e.cluster import cache, pod_network, tools
-from e2e.cluster.commands import CommandError, call, call_logged
+from e2e.cluster.commands import CommandError, call, call_logged, succeeds
 from e2e.cluster.engine import docker
 from e2e.cluster.errors import ClusterToolError
 from e2e.cluster.progress import step, wait_until
@@ -112,6 +112,23 @@ class KindCluster:
                 raise ClusterToolError("the API server does not answer, or the cluster was never completed")
             pod_network.reconnect_pods(nodes)
             self._wait_ready()
+
+    def power_off(self, node: str) -> None:
+        """Cut the power of one node."""
+        docker("kill", self._own(node))
+
+    def power_on(self, node: str) -> None:
+        """Start a node again, and return once it is Ready."""
+        docker("start", self._own(node))
+        booted = ["docker", "exec", node, "systemctl", "is-active", "--quiet", "kubelet.service"]
+        wait_until(f"{node} to boot", lambda: succeeds(booted), deadline_seconds=ANSWER_SECONDS)
+        pod_network.reconnect_pods(self.nodes())
+        self.wait_for_nodes()
+
+    def _own(self, node: str) -> str:
+        if node not in self.nodes():
+            raise ClusterToolError(f"cluster {self.name} has no node {node}; it has {', '.join(self.nodes())}")
+        return node
 
     def delete(self) -> None:
         """Delete the nodes and the kubeconfig, whatever state they are in."""

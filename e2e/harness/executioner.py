@@ -47,9 +47,9 @@ time.sleep(0.5)
 for word in sys.argv[2:]:
     time.sleep(float(word)) if word[0].isdigit() else send(getattr(signal, word))
 """
-"""Sends signals with pauses between them, when whoever asked for it is gone already; prints how many processes get them.
+"""Sends signals with pauses between them, once whoever asked for it has gone; prints how many processes get them.
 
-So it works where the signal takes away the very connection that it was asked for over.
+So it works where the signal takes away the very connection over which it was asked for.
 """
 
 

@@ -48,7 +48,7 @@ class Installation:
     def uninstall(self) -> None:
         """Remove the release, and wait until the operator has stopped."""
         self.kubectl.helm("uninstall", RELEASE, "--namespace", NAMESPACE, "--wait")
-        self._wait_for("the operator's pods to be gone", lambda: not self.pods())
+        self.wait_for("the operator's pods to be gone", lambda: not self.pods())
 
     def pods(self) -> list[Json]:
         """The operator's pods, those on their way out included."""
@@ -84,7 +84,7 @@ class Installation:
     def stop(self) -> None:
         """Scale to zero and wait until the last pod is gone."""
         self._scale(0)
-        self._wait_for("the operator's pods to be gone", lambda: not self.pods())
+        self.wait_for("the operator's pods to be gone", lambda: not self.pods())
 
     def start(self, replicas: int = 1) -> None:
         """Scale to so many and wait until all are ready."""
@@ -93,8 +93,8 @@ class Installation:
 
     def await_ready(self, replicas: int = 1) -> None:
         """Wait until so many pods are ready and no other is left, and one of them leads."""
-        self._wait_for(f"{replicas} replicas of the operator that are ready", lambda: self._are_ready(replicas))
-        self._wait_for("one of them to lead", self.find_leader)
+        self.wait_for(f"{replicas} replicas of the operator that are ready", lambda: self._are_ready(replicas))
+        self.wait_for("one of them to lead", self.find_leader)
 
     def find_leader(self) -> Json | None:
         """The pod that holds the Lease; None while nobody does, or whoever did is gone."""
@@ -141,7 +141,8 @@ class Installation:
         return len(pods) == replicas and all("deletionTimestamp" not in pod["metadata"] and _is_ready(pod)
                                              for pod in pods)  # fmt: skip
 
-    def _wait_for(self, what: str, probe: Callable[[], object]) -> None:
+    def wait_for(self, what: str, probe: Callable[[], object]) -> None:
+        """Look until it is true; raises AssertionError where that takes too long."""
         give_up_at = time.monotonic() + START_SECONDS
         while not probe():
             assert time.monotonic() < give_up_at, f"awaited: {what}; last seen: {self.pods()}"

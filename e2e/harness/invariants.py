@@ -16,7 +16,6 @@ from e2e.harness.kubectl import Json
 from e2e.harness.pods import Pod
 from statefulrollout.api import names
 
-UNREACHABLE_PARTITION = 2_147_483_647
 SCALE_DOWN = "scale-down"
 BLIND_SECONDS = 1.0
 """A pod that became unavailable by itself so recently may not have been seen yet by whoever decided."""
@@ -163,7 +162,7 @@ class I5Revision(Rule):
         if change.type != "ADDED" or earlier is not None or not before.stateful_set or not before.fence_is_observed:
             return None
         status, strategy = before.stateful_set["status"], before.stateful_set["spec"]["updateStrategy"]
-        held = strategy.get("rollingUpdate", {}).get("partition") == UNREACHABLE_PARTITION
+        held = pod.ordinal < strategy.get("rollingUpdate", {}).get("partition", 0)
         expected = status["currentRevision" if held else "updateRevision"]
         return None if pod.revision == expected else f"{pod.name} came back at {pod.revision} and not at {expected}"
 

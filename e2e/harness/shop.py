@@ -39,15 +39,19 @@ Found = TypeVar("Found")
 class Order:
     """What kind of shop is wanted; `rollout` is merged into the StatefulRollout's spec.
 
-    `stop_seconds` makes each pod take that long to stop, whatever it holds.
+    `rolled` says whether there is a StatefulRollout at all. `stop_seconds` makes each pod take that long to stop,
+    whatever it holds; `volume` puts the keys on volumes; `load_node` is where the load runs, where that matters.
     """
 
     replicas: int = 3
     policy: Literal["OrderedReady", "Parallel"] = "Parallel"
+    rolled: bool = True
     rollout: Mapping[str, Any] = field(default_factory=dict)
     env: Mapping[str, str] = field(default_factory=dict)
     stop_seconds: int = 0
+    volume: bool = False
     load: bool = True
+    load_node: str = ""
 
 
 @dataclass
@@ -145,8 +149,9 @@ class Shop:
     def open(self) -> None:
         """Open the shop and wait until it is settled and its clients run."""
         order = self.order
-        self.kubectl.apply(build_rollout(NAME, self.namespace, **build_spec(order.rollout)))
-        self.wait("the StatefulRollout to be seen", lambda: self.rollout and is_observed(self.rollout))
+        if order.rolled:
+            self.kubectl.apply(build_rollout(NAME, self.namespace, **build_spec(order.rollout)))
+            self.wait("the StatefulRollout to be seen", lambda: self.rollout and is_observed(self.rollout))
         self.kubectl.apply(*build_objects(self.namespace, order))
         self.await_complete()
         if order.load:
@@ -258,17 +263,16 @@ class Shop:
 
     def is_complete(self) -> bool:
         """Whether the rollout of the template is over, by what everybody says."""
-        if not self.stateful_set or not self.rollout:
+        if not self.stateful_set or bool(self.rollout) != self.order.rolled:
             return False
         spec, status = self.stateful_set["spec"], self.stateful_set.get("status", {})
         observed = status.get("observedGeneration", 0) >= self.stateful_set["metadata"]["generation"]
         in_place = [pod for pod in self.pods if pod.revision == self.wanted and pod.ready]
-        return (
-            observed
-            and self.accepted == self.wanted == self.rollout["status"].get("wantedRevision")
-            and len(in_place) == spec["replicas"] == len(self.pods)
-            and condition_is_true(self.rollout, names.READY)
+        is_said = not self.order.rolled or (
+            self.rollout["status"].get("wantedRevision") == self.wanted and condition_is_true(self.rollout, names.READY)
         )
+        accepted = self.accepted == self.wanted
+        return observed and accepted and is_said and len(in_place) == spec["replicas"] == len(self.pods)
 
     # What it comes to.
 
@@ -277,6 +281,13 @@ class Shop:
         stats = self.clients.finish()
         found = complaints(stats, keys_may_be_lost=keys_may_be_lost)
         assert not found, f"clients noticed: {'; '.join(found)}"
+        return stats
+
+    def assert_no_key_is_lost(self) -> Json:
+        """End the load: whatever failed meanwhile, every key that was acknowledged is there. Returns the figures."""
+        stats = self.clients.finish()
+        missed = {each: stats[each] for each in ("keysMissing", "keysStale", "keysUnread") if stats[each]}
+        assert not missed, f"clients miss: {missed} of {stats['keysWritten']} keys"
         return stats
 
     def assert_invariants(self) -> None:
@@ -320,7 +331,9 @@ def build_objects(namespace: str, order: Order) -> list[Json]:
         IMAGE,
         replicas=order.replicas,
         pod_management_policy=order.policy,
+        membership="declared" if order.rolled else "static",
         env={"VERSION": "1", **order.env},
+        volume=order.volume,
         grace_seconds=STOP_SECONDS + order.stop_seconds,
     )
     objects = build_store(store)
@@ -328,5 +341,6 @@ def build_objects(namespace: str, order: Order) -> list[Json]:
         (container,) = objects[-1]["spec"]["template"]["spec"]["containers"]
         container["lifecycle"] = {"preStop": {"sleep": {"seconds": order.stop_seconds}}}
     if order.load:
-        objects.append(build_load(LOAD, namespace, IMAGE, NAME, **LOAD_SETTINGS))
+        load = build_load(LOAD, namespace, IMAGE, NAME, **LOAD_SETTINGS)
+        objects.append({**load, "spec": {**load["spec"], "nodeName": order.load_node}} if order.load_node else load)
     return objects

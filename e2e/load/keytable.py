@@ -28,11 +28,15 @@ def value_of(key: str, version: int) -> str:
 
 
 class KeyTable:
-    """Versions asked for and acknowledged, and the keys found lost or stale."""
+    """Versions asked for and acknowledged, and the keys found lost or stale.
+
+    `missing` are the keys that the last read of each did not find: some of `lost` may have come back with a volume.
+    """
 
     def __init__(self) -> None:
         self.lost: set[str] = set()
         self.stale: set[str] = set()
+        self.missing: set[str] = set()
         self._acknowledged: dict[str, int] = {}
         self._keys: list[str] = []
         self._asked: dict[str, int] = {}
@@ -66,7 +70,9 @@ class KeyTable:
             if floor == 0:
                 return Verdict.OK
             self.lost.add(key)
+            self.missing.add(key)
             return Verdict.LOST
+        self.missing.discard(key)
         version, value = found
         if value != value_of(key, version):
             return Verdict.WRONG

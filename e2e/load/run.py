@@ -94,6 +94,7 @@ class Load:
             **totals_of(self.records, "client"),
             "keysWritten": len(self.table),
             "keysLost": len(self.table.lost),
+            "keysMissing": len(self.table.missing),
             "keysStale": len(self.table.stale),
             "keysUnread": self.keys_unread,
             "watcher": totals_of(self.records, "watcher"),

@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from e2e.harness.invariants import UNREACHABLE_PARTITION, broken_invariants
+from e2e.harness.invariants import broken_invariants
 from e2e.harness.journal import LEDGERS, PODS, ROLLOUTS, STATEFUL_SETS, Change
 from e2e.harness.kubectl import Json
 from statefulrollout.api import names
+from statefulrollout.core.fence import UNREACHABLE
 
-HOLD: Json = {"type": "RollingUpdate", "rollingUpdate": {"partition": UNREACHABLE_PARTITION}}
+HOLD: Json = {"type": "RollingUpdate", "rollingUpdate": {"partition": UNREACHABLE}}
 FORWARD: Json = {"type": "OnDelete"}
 LEFT: Json = {names.SERVING: False, names.DRAINED: True, names.MIGRATED: True, names.RELEASED: True, "Ready": False}
 

@@ -18,12 +18,14 @@ from tests.simulation.world.apiserver import USER
 from tests.simulation.world.application import Reaction, Silence
 from tests.simulation.world.eviction import evict
 from tests.simulation.world.network import Silent
+from tests.simulation.world.objects import ordinal_of
 from tests.simulation.world.refusals import refused
 from tests.simulation.world.rest import Request
 from tests.simulation.world.world import NAME, NAMESPACE
 
 LIE = 200
 """A scripted success: nothing was done for it."""
+DRAIN_ATTEMPTS = 6
 
 # Users.
 
@@ -72,6 +74,19 @@ def evict_pod(scenario: Scenario, ordinal: int) -> None:
               scenario.world.clock())  # fmt: skip
     except ApiError:
         return
+
+
+def drain_node(scenario: Scenario, number: int) -> None:
+    """`kubectl drain`: every pod of a node is evicted, those that are refused again later."""
+    node = scenario.world.kubelet.nodes[number % len(scenario.world.kubelet.nodes)]
+
+    def evict_all() -> None:
+        for pod in scenario.world.pods():
+            if pod["spec"].get("nodeName") == node:
+                evict_pod(scenario, ordinal_of(pod["metadata"]["name"]))
+
+    for attempt in range(DRAIN_ATTEMPTS):
+        _later(scenario, 5.0 * attempt, f"{node} is drained", evict_all)
 
 
 def delete_rollout(scenario: Scenario, seconds: float) -> None:
@@ -181,6 +196,11 @@ def kill_container(scenario: Scenario, ordinal: int) -> None:
         scenario.world.kubelet.kill_container(pod)
 
 
+def ask_twice(scenario: Scenario, count: int) -> None:
+    """The next requests to hooks arrive twice."""
+    scenario.world.application.doubled += count
+
+
 def misbehave(scenario: Scenario, hook: str, how: str, count: int) -> None:
     """The next requests to a hook are answered badly, or not at all."""
     reaction: Reaction = Silence(how) if how in ("hang", "refuse") else LIE if how == "lie" else int(how)
@@ -264,6 +284,8 @@ MISCHIEF: Mapping[Callable[..., None], tuple[tuple[Value, ...], ...]] = {
     replace_operator: (),
     stop_operator: (SECONDS,),
     roll_out_badly: (BAD,),
+    ask_twice: ((1, 5),),
+    drain_node: ((0, 1, 2),),
     misbehave: (HOOKS, REACTIONS, (1, 3, 20)),
     change_strategy: ((1, 2, 3),),
     write_partition: ((0, 1, 2),),

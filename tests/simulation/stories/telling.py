@@ -57,6 +57,7 @@ def _mend(scenario: Scenario, story: Story, calm: tuple[tuple[object, ...], tupl
         process.link.thaw()
         process.link.hurry()
     world.application.heal()
+    world.application.doubled = 0
     world.webhook.up = True
     world.endpoints.lag = 0.1
     for node in list(world.kubelet.down):

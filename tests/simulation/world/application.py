@@ -76,6 +76,7 @@ class Application:
         declared: every membership accepted, in order.
         requests: (time, pod, method and path, status code or silence) of every request.
         lies: (pod uid, hook) of every scripted success.
+        doubled: how many of the next requests arrive twice.
     """  # fmt: skip
 
     def __init__(self, kubelet: Kubelet, timeline: Timeline) -> None:
@@ -89,6 +90,7 @@ class Application:
         self.declared: list[Declared] = []
         self.requests: list[tuple[float, str, str, str]] = []
         self.lies: set[tuple[str, str]] = set()
+        self.doubled = 0
         self._begun: dict[tuple[Holder, str], float] = {}
         self._moves: Moves | None = None
         self._has_membership = False
@@ -140,6 +142,10 @@ class Application:
             return Silence.HANG
         if sandbox is None or holder is None:
             return Silence.REFUSE
+        if self.doubled:
+            left, self.doubled = self.doubled - 1, 0
+            self.answer(address, method, path, body)
+            self.doubled = left
         hook = path.strip("/").split("/")[0]
         reply = self._scripted(hook, sandbox)
         if reply is None:

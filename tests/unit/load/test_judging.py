@@ -20,6 +20,14 @@ def test_an_acknowledged_key_that_is_gone_is_lost() -> None:
     assert table.lost == {"k"}
 
 
+def test_a_lost_key_that_comes_back_is_not_missing_any_more() -> None:
+    table = written(1)
+    table.judge("k", table.floor("k"), None)
+    assert table.missing == {"k"}
+    table.judge("k", table.floor("k"), (1, value_of("k", 1)))
+    assert (table.missing, table.lost) == (set(), {"k"})
+
+
 def test_less_than_was_acknowledged_before_the_read_is_stale() -> None:
     table = written(1, 2)
     assert table.judge("k", table.floor("k"), (1, value_of("k", 1))) is Verdict.STALE

@@ -16,7 +16,8 @@ class I5Revision(Rule):
 
     The second half counts once a leader has known of the pause for `seconds_to_close`, undisturbed: nobody else wrote
     `updateStrategy`, and none of its requests failed. It is for pods that were not released, while another pod is
-    outdated: once all are updated, a fence that holds would accept the revision unsoaked, so it has to stay open.
+    outdated: once all are updated, a fence that holds would accept the revision unsoaked, so it has to stay open. So it
+    has to while the place of a released pod is vacant.
     """
 
     def __init__(self, world: World, seconds_to_close: float = 5.0) -> None:
@@ -24,6 +25,7 @@ class I5Revision(Rule):
         self._seconds_to_close = seconds_to_close
         self._known_since: float | None = None
         self._died_paused: set[str] = set()
+        self._vacant: set[str] = set()
 
     def on_request(self, request: Request) -> str | None:
         if not request.led or request.status != 200:
@@ -36,17 +38,20 @@ class I5Revision(Rule):
     def on_change(self, change: Change) -> str | None:
         if change.plural == "statefulsets" and change.who not in (OPERATOR, STATEFULSET_CONTROLLER):
             self._known_since = None
-        died = change.plural == "pods" and change.after is None and not is_true(change.item, names.RELEASED)
-        if died and self._is_closed(change.at):
+        if change.plural == "pods" and change.after is None and is_true(change.item, names.RELEASED):
+            self._vacant.add(change.name)
+        elif change.plural == "pods" and change.after is None and self._is_closed(change.at):
             self._died_paused.add(change.name)
-        if change.plural == "pods" and change.type == "ADDED":
+        elif change.plural == "pods" and change.type == "ADDED":
+            self._vacant.discard(change.name)
             return self._problem(change)
         return None
 
     def _is_closed(self, now: float) -> bool:
         wanted = self._world.stateful_set()["status"].get("updateRevision")
         is_between = any(revision_of(pod) != wanted for pod in self._world.pods())
-        return is_between and self._known_since is not None and now - self._known_since >= self._seconds_to_close
+        is_known = self._known_since is not None and now - self._known_since >= self._seconds_to_close
+        return is_known and is_between and not self._vacant
 
     def _problem(self, change: Change) -> str | None:
         stateful_set = self._world.stateful_set()
