@@ -64,7 +64,7 @@ MATRIX: Mapping[str, Values] = {
     "all on": ALL_ON,
     "all off": ALL_OFF,
     "image by digest": {"image": {"digest": "sha256:" + "a" * 64}},
-    "two replicas": {"replicas": 2},
+    "one replica": {"replicas": 1},
     "CRDs not kept": {"crds": {"keep": False}},
     "part of another chart": {"global": {"anything": 1}},
 }

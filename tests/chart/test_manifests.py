@@ -113,8 +113,8 @@ def test_the_digest_wins_over_the_tag_and_the_tag_over_the_version(image: dict[s
 
 
 def test_one_replica_has_no_budget_and_two_have_one() -> None:
-    assert not [m for m in render() if m["kind"] == "PodDisruptionBudget"]
-    manifests = render({"replicas": 2})
+    assert not [m for m in render({"replicas": 1}) if m["kind"] == "PodDisruptionBudget"]
+    manifests = render()
     budget = the(manifests, "PodDisruptionBudget")["spec"]
     deployment = the(manifests, "Deployment")["spec"]
     assert budget["maxUnavailable"] == 1

@@ -245,3 +245,18 @@ async def test_a_pod_waits_for_slow_endpoints() -> None:
     await scenario.roll_out()
     await scenario.until_complete()
     assert scenario.world.lost_keys == set()
+
+
+@pytest.mark.parametrize("deletion", ["Freeze", "Release"])
+async def test_where_the_cluster_adds_defaults_to_the_strategy_it_is_set_once(deletion: str) -> None:
+    scenario = await a_scenario(replicas=3, several_at_once=True, spec={"deletionPolicy": deletion})
+    await scenario.roll_out()
+    await scenario.until_complete()
+    generation = scenario.world.stateful_set()["metadata"]["generation"]
+    scenario.user.delete_rollout()
+    await scenario.world.run(limit_seconds=30)
+    seen = len(scenario.world.network.seen)
+    await scenario.world.run(limit_seconds=30)
+    written = {request.plural for request in scenario.world.network.seen[seen:] if request.writes}
+    assert "statefulsets" not in written
+    assert scenario.world.stateful_set()["metadata"]["generation"] == generation + (deletion == "Release")

@@ -306,3 +306,18 @@ def test_the_same_seed_gives_the_same_history(seed: int) -> None:
     first = simulate(story())
     assert first
     assert simulate(story()) == first
+
+
+async def test_with_its_feature_gate_several_pods_are_updated_at_once() -> None:
+    strategy = {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 2}}
+    world = await a_world(
+        4, "Parallel", targeted=False, stateful_set={"updateStrategy": strategy}, several_at_once=True
+    )
+    old = status_of(world)["updateRevision"]
+    User(world).roll_out("kvstore:2")
+    away: list[int] = []
+    while not is_complete(world) or status_of(world)["updateRevision"] == old:
+        await world.step()
+        away.append(sum(not is_true(pod, "Ready") or is_terminating(pod) for pod in world.pods()))
+    assert deletions_in(world)[:2] == ["kvstore-3", "kvstore-2"]
+    assert max(away) == 2

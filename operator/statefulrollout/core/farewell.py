@@ -15,7 +15,7 @@ from statefulrollout.api.v1alpha1 import DeletionPolicy
 from statefulrollout.core import questions
 from statefulrollout.core.actions import Action, MarkPod, SetFence, WriteLedger
 from statefulrollout.core.asks import Answer, Ask, Report
-from statefulrollout.core.fence import STRATEGIES
+from statefulrollout.core.fence import STRATEGIES, stands
 from statefulrollout.core.ledger import Ledger, OpenHook
 from statefulrollout.core.snapshot import Facts, FenceKind, PodView, StatefulSetView
 
@@ -68,7 +68,7 @@ def _fence_left_behind(target: StatefulSetView, ledger: Ledger) -> SetFence | No
     strategy: Mapping[str, object] = STRATEGIES[FenceKind.HOLD]
     if ledger.deletion_policy == DeletionPolicy.RELEASE.value and ledger.original_strategy is not None:
         strategy = ledger.original_strategy
-    if dict(target.update_strategy) == dict(strategy):
+    if stands(strategy, target.update_strategy):
         return None
     message = f"no StatefulRollout rolls it any more (deletionPolicy: {ledger.deletion_policy})"
     return SetFence(strategy, "FenceLeftBehind", message)

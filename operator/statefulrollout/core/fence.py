@@ -47,6 +47,16 @@ def kind_of(strategy: Mapping[str, object]) -> FenceKind:
     return FenceKind.ACCEPT if partition == 0 else FenceKind.FOREIGN
 
 
+def stands(wanted: Mapping[str, object], live: Mapping[str, object]) -> bool:
+    """Whether the live `updateStrategy` is the wanted one, but for what the API server has added to it by default."""
+    return all(
+        stands(value, found)
+        if isinstance(value, Mapping) and isinstance(found := live.get(key), Mapping)
+        else live.get(key) == value
+        for key, value in wanted.items()
+    )
+
+
 def fence_of(target: StatefulSetView, places: Sequence[Place], *, may_move: bool, may_accept: bool) -> FenceKind:
     """The fence that shall stand now.
 

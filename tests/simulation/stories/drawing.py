@@ -67,6 +67,7 @@ def stories(draw: st.DrawFn) -> Story:
         ordered=draw(st.booleans()),
         spec=draw(specs()),
         budget=draw(st.sampled_from((None, 1))),
+        several_at_once=draw(st.booleans()),
         operators=operators,
         bold=operators > 1 and draw(st.booleans()),
         order=draw(st.none() | st.integers(0, 2**16)),

@@ -56,9 +56,10 @@ def change_strategy(scenario: Scenario, limit: int) -> None:
     _patch_rollout(scenario, {"strategy": {"maxUnavailable": limit}})
 
 
-def write_partition(scenario: Scenario, partition: int) -> None:
+def write_partition(scenario: Scenario, partition: int, limit: int) -> None:
     """A deployment tool writes the StatefulSet's update strategy."""
-    scenario.user.set_strategy({"type": "RollingUpdate", "rollingUpdate": {"partition": partition}})
+    rolling = {"partition": partition, "maxUnavailable": limit}
+    scenario.user.set_strategy({"type": "RollingUpdate", "rollingUpdate": rolling})
 
 
 def delete_pod(scenario: Scenario, ordinal: int, grace: int) -> None:
@@ -288,7 +289,7 @@ MISCHIEF: Mapping[Callable[..., None], tuple[tuple[Value, ...], ...]] = {
     drain_node: ((0, 1, 2),),
     misbehave: (HOOKS, REACTIONS, (1, 3, 20)),
     change_strategy: ((1, 2, 3),),
-    write_partition: ((0, 1, 2),),
+    write_partition: ((0, 1, 2), (1, 3)),
     evict_pod: ((0, 1, 2, 3),),
     delete_rollout: (SECONDS,),
     delay_watches: (SECONDS, SECONDS),

@@ -31,6 +31,7 @@ class Story:
         ordered: whether its pods are managed one after the other (OrderedReady).
         spec: merged into the StatefulRollout's default spec, as on the wire.
         budget: `maxUnavailable` of a PodDisruptionBudget, None for none.
+        several_at_once: the cluster's feature gate MaxUnavailableStatefulSet.
         operators: replicas of the operator.
         bold: each of them believes that it leads, whatever the Lease says.
         order: seed of the order of simultaneous events; None for a fixed one.
@@ -41,6 +42,7 @@ class Story:
     ordered: bool = False
     spec: Mapping[str, Any] = field(default_factory=dict)
     budget: int | None = None
+    several_at_once: bool = False
     operators: int = 1
     bold: bool = False
     order: int | None = None

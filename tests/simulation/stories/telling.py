@@ -28,6 +28,7 @@ async def tell(story: Story) -> Scenario:
         spec=dict(story.spec),
         keys=KEYS,
         seed=story.order,
+        several_at_once=story.several_at_once,
         budget=None if story.budget is None else a_budget(maxUnavailable=story.budget),
     )
     scenario = Scenario(world, replicas=story.operators, bold=story.bold)

@@ -89,6 +89,7 @@ class ApiServer:
         deleting: called with (plural, object, who) before a deletion; may raise.
         subscribers: called with every change, in the order they subscribed.
         log: every change ever made, in order of version.
+        several_at_once: the feature gate MaxUnavailableStatefulSet, off by default in Kubernetes 1.35.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -100,6 +101,7 @@ class ApiServer:
         self.deleting: list[Callable[[str, Json, str], None]] = []
         self.subscribers: list[Callable[[Change], None]] = []
         self.log: list[Change] = []
+        self.several_at_once = False
 
     @property
     def version(self) -> str:
@@ -162,7 +164,7 @@ class ApiServer:
         }
         if resource.status:
             item["status"] = {}
-        _set_defaults(plural, item)
+        _set_defaults(plural, item, several_at_once=self.several_at_once)
         _check_valid(plural, item)
         _record_writer(plural, None, item, who)
         return self._store("ADDED", plural, None, item, who)
@@ -190,7 +192,7 @@ class ApiServer:
             new["metadata"] = _metadata_of(old, wanted)
             if resource.status:
                 new["status"] = old.get("status", {})
-        _set_defaults(plural, new)
+        _set_defaults(plural, new, several_at_once=self.several_at_once)
         _check_valid(plural, new)
         if new == old:
             return old
@@ -267,7 +269,7 @@ def _metadata_of(old: Json, wanted: Json) -> Json:
     return meta | {key: old["metadata"][key] for key in fixed if key in old["metadata"]}
 
 
-def _set_defaults(plural: str, item: Json) -> None:
+def _set_defaults(plural: str, item: Json, *, several_at_once: bool) -> None:
     if plural == "pods":
         item["status"] = item["status"] or {"phase": "Pending", "qosClass": "BestEffort"}
     elif plural == names.PLURAL:
@@ -277,7 +279,9 @@ def _set_defaults(plural: str, item: Json) -> None:
         spec = {"replicas": 1, "podManagementPolicy": "OrderedReady", "revisionHistoryLimit": 10} | item["spec"]
         strategy = {"type": "RollingUpdate"} | spec.get("updateStrategy", {})
         if strategy["type"] == "RollingUpdate":
-            strategy["rollingUpdate"] = {"partition": 0} | (strategy.get("rollingUpdate") or {})
+            strategy["rollingUpdate"] = {"partition": 0, "maxUnavailable": 1} | (strategy.get("rollingUpdate") or {})
+            if not several_at_once:
+                del strategy["rollingUpdate"]["maxUnavailable"]
         item["spec"] = {**spec, "updateStrategy": strategy}
 
 

@@ -71,6 +71,7 @@ async def a_world(
     seed: int | None = None,
     budget: Json | None = None,
     stateful_set: Json | None = None,
+    several_at_once: bool = False,
 ) -> World:
     """A cluster whose pods all run and serve, with a Service, and keys in their memory.
 
@@ -83,8 +84,10 @@ async def a_world(
         seed: makes the order of events random.
         budget: a PodDisruptionBudget.
         stateful_set: fields of its spec.
+        several_at_once: the feature gate MaxUnavailableStatefulSet.
     """
     world = World(seed)
+    world.server.several_at_once = several_at_once
     create = world.server.create
     create("services", NAMESPACE, a_service(), USER)
     if targeted:

@@ -200,6 +200,8 @@ class StatefulSetController:
         strategy = look.spec["updateStrategy"]
         if strategy["type"] == "OnDelete":
             return 0
+        if self._server.several_at_once:
+            return self._update_several(look, replicas)
         for pod in reversed(replicas[strategy["rollingUpdate"]["partition"] :]):
             if revision_of(pod) != look.update["metadata"]["name"] and not is_terminating(pod):
                 self._delete(pod)
@@ -207,6 +209,19 @@ class StatefulSetController:
             if look.is_unavailable(pod):
                 return 0
         return 0
+
+    def _update_several(self, look: Pass, replicas: list[Json]) -> int:
+        """The same with the feature gate MaxUnavailableStatefulSet."""
+        rolling = look.spec["updateStrategy"]["rollingUpdate"]
+        limit = rolling["maxUnavailable"] - sum(map(look.is_unavailable, replicas))
+        outdated = [
+            pod
+            for pod in reversed(replicas[rolling["partition"] :])
+            if revision_of(pod) != look.update["metadata"]["name"] and not is_terminating(pod)
+        ]
+        for pod in outdated[: max(limit, 0)]:
+            self._delete(pod)
+        return len(outdated[: max(limit, 0)])
 
     def _delete(self, pod: Json) -> None:
         self._server.delete("pods", pod["metadata"]["namespace"], pod["metadata"]["name"], STATEFULSET_CONTROLLER)
