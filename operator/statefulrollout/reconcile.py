@@ -111,7 +111,7 @@ class Reconciler:
         acted = await self._actor(key, workload.target, owner).act(farewell.actions)
         if acted:
             self._hooks.sync(key, farewell.asks)
-        return AGAIN if farewell.actions else None
+        return AGAIN if farewell.actions else farewell.recheck_seconds
 
     async def _refuse(self, raw: Json, problems: str) -> None:
         status = refusal(raw["metadata"]["generation"], problems, raw.get("status") or {}, self._clock())

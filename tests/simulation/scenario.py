@@ -8,7 +8,7 @@ from typing import Any
 from statefulrollout.api import names
 from statefulrollout.kube.leader import LeaseTimes
 from tests.simulation.world.builders import User, a_world
-from tests.simulation.world.driver import USUAL_TIMES, Operator
+from tests.simulation.world.driver import SWEEP_SECONDS, USUAL_TIMES, Operator
 from tests.simulation.world.invariants import every_invariant
 from tests.simulation.world.invariants.base import gate_is_open
 from tests.simulation.world.objects import Json, is_true, ordinal_of
@@ -38,6 +38,12 @@ class Scenario:
     async def until_stage(self, stage: str, pod: str = "") -> None:
         """Let things happen until the status shows a pod at this stage."""
         await self.world.run(until=lambda: is_at(self.world, stage, pod), limit_seconds=300)
+
+    async def until_free(self, limit_seconds: float) -> None:
+        """Let things happen until no pod bears a mark of the operator."""
+        await self.world.run(
+            until=lambda: not any(_bears_marks(pod) for pod in self.world.pods()), limit_seconds=limit_seconds
+        )
 
     async def until_condition(self, kind: str, reason: str = "") -> str:
         """Let things happen until the condition is True; returns its message."""
@@ -70,7 +76,7 @@ class Scenario:
         """Without a StatefulRollout, and then without an operator, all can be scaled, deleted and ready (I14)."""
         world = self.world
         self.user.delete_rollout()
-        await world.run(until=lambda: not any(_bears_marks(pod) for pod in world.pods()), limit_seconds=600)
+        await self.until_free(limit_seconds=SWEEP_SECONDS / 5)
         self.operator.kill()
         count = len(world.pods())
         for wanted in (count + 1, max(count - 1, 0)):

@@ -9,6 +9,7 @@ import pytest
 
 from statefulrollout.api import names
 from tests.simulation.scenario import a_scenario, gates, is_complete
+from tests.simulation.stories.enemies import delay_controller
 from tests.simulation.world.application import Silence
 from tests.simulation.world.builders import a_budget
 from tests.simulation.world.objects import is_true
@@ -185,6 +186,17 @@ async def test_deleting_the_rollout_in_the_middle_strands_nobody(deletion: str, 
     else:
         assert scenario.images().count("kvstore:2") <= moved + 1
         assert world.lost_keys == set()
+
+
+@pytest.mark.parametrize("deletion", ["Freeze", "Release"])
+async def test_whoever_deletes_the_rollout_while_the_controller_is_slow_does_not_wait_for_a_sweep(deletion: str) -> None:
+    scenario = await a_scenario(policy="Parallel", spec={"deletionPolicy": deletion})
+    await scenario.roll_out()
+    await scenario.until_stage("Draining", "kvstore-3")
+    delay_controller(scenario, 5)
+    scenario.user.delete_rollout()
+    await scenario.world.run(limit_seconds=5)
+    await scenario.until_free(limit_seconds=2)
 
 
 async def test_pods_created_while_the_operator_is_down_become_ready() -> None:

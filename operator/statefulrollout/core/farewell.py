@@ -20,12 +20,17 @@ from statefulrollout.core.ledger import Ledger, OpenHook
 from statefulrollout.core.snapshot import Facts, FenceKind, PodView, StatefulSetView
 
 
+OBSERVATION_SECONDS = 1.0
+"""Until the next look whether the StatefulSet controller has seen the fence: no event tells once nobody rolls it."""
+
+
 @dataclass(frozen=True)
 class Farewell:
-    """What is left to do; empty once nothing is."""
+    """What is left to do; empty once nothing is. `recheck_seconds`: when to look again, None where an event tells."""
 
     actions: tuple[Action, ...] = ()
     asks: tuple[Ask, ...] = ()
+    recheck_seconds: float | None = None
 
 
 def decide_farewell(
@@ -39,7 +44,7 @@ def decide_farewell(
     if fence is not None:
         return Farewell((fence,), _undo_asks(pods, ledger))
     if not target.observed:
-        return Farewell(asks=_undo_asks(pods, ledger))
+        return Farewell(asks=_undo_asks(pods, ledger), recheck_seconds=OBSERVATION_SECONDS)
     pending = {entry.uid for entry in ledger.open_hooks if _is_pending(entry, pods, reports)}
     marks = tuple(_set_free(pod) for pod in pods if pod.uid not in pending and _bears_our_marks(pod))
     rest = tuple(entry for entry in ledger.open_hooks if _is_pending(entry, pods, reports))

@@ -39,7 +39,11 @@ def specs(draw: st.DrawFn) -> dict[str, Any]:
         "unhealthyOutdated": draw(st.sampled_from(("ReplaceIfStuck", "Replace", "Wait"))),
         "removal": draw(st.sampled_from(("Evict", "Delete"))),
     }
-    spec = {"strategy": strategy, "drain": draw(st.sampled_from(DRAINS))}
+    spec = {
+        "strategy": strategy,
+        "drain": draw(st.sampled_from(DRAINS)),
+        "deletionPolicy": draw(st.sampled_from(("Freeze", "Release"))),
+    }
     for name, values in (
         ("membership", MEMBERSHIPS),
         ("migrate", (None, MIGRATE)),

@@ -25,7 +25,7 @@ from tests.simulation.world.rest import Request
 from tests.simulation.world.session import ApplicationSession
 from tests.simulation.world.world import World
 
-SWEEP_SECONDS = 60.0
+SWEEP_SECONDS = 300.0
 HOME = "operators"
 USUAL_TIMES = LeaseTimes()
 

@@ -66,7 +66,7 @@ def test_the_fence_is_left_as_the_user_said_before_any_pod_is_freed(
 
 def test_nobody_is_freed_before_the_controller_has_seen_the_fence() -> None:
     unseen = a_set(observed_generation=6)
-    assert decide_farewell(unseen, pods(3), a_ledger(), {}) == Farewell()
+    assert decide_farewell(unseen, pods(3), a_ledger(), {}) == Farewell(recheck_seconds=1.0)
 
 
 def test_no_fence_is_left_where_we_had_none() -> None:
