@@ -94,7 +94,7 @@ class ApiServer:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._objects: dict[tuple[str, str, str], Json] = {}
+        self._objects: dict[str, dict[tuple[str, str], Json]] = {plural: {} for plural in RESOURCES}
         self._version = 1000
         self._uids = itertools.count(1)
         self.mutating: list[Callable[[str, Json, str], Json]] = []
@@ -110,7 +110,7 @@ class ApiServer:
 
     def find(self, plural: str, namespace: str, name: str) -> Json | None:
         """The stored object, or None; not to be changed."""
-        return self._objects.get((plural, namespace, name))
+        return self._objects[plural].get((namespace, name))
 
     def get(self, plural: str, namespace: str, name: str) -> Json:
         """The stored object; raises ApiError 404."""
@@ -123,10 +123,8 @@ class ApiServer:
         """Stored objects in order of namespace and name; an empty namespace means all."""
         return [
             item
-            for key, item in sorted(self._objects.items())
-            if key[0] == plural
-            and (not namespace or key[1] == namespace)
-            and selects(selector or {}, item["metadata"].get("labels"))
+            for key, item in sorted(self._objects[plural].items())
+            if namespace in ("", key[0]) and selects(selector or {}, item["metadata"].get("labels"))
         ]
 
     def list_at(self, at: float, plural: str, namespace: str, selector: dict[str, str]) -> Sequence[Json]:
@@ -238,14 +236,14 @@ class ApiServer:
     def _store(self, kind: str, plural: str, before: Json | None, item: Json, who: str) -> Json:
         self._version += 1
         item["metadata"] = {**item["metadata"], "resourceVersion": str(self._version)}
-        self._objects[plural, item["metadata"].get("namespace", ""), item["metadata"]["name"]] = item
+        self._objects[plural][item["metadata"].get("namespace", ""), item["metadata"]["name"]] = item
         self._tell(Change(self._clock(), self._version, kind, plural, before, item, who))
         return item
 
     def _remove(self, plural: str, item: Json, who: str) -> Json:
         self._version += 1
         meta = item["metadata"]
-        del self._objects[plural, meta.get("namespace", ""), meta["name"]]
+        del self._objects[plural][meta.get("namespace", ""), meta["name"]]
         last = {**item, "metadata": {**meta, "resourceVersion": str(self._version)}}
         self._tell(Change(self._clock(), self._version, "DELETED", plural, last, None, who))
         return last
