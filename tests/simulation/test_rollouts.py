@@ -189,7 +189,9 @@ async def test_deleting_the_rollout_in_the_middle_strands_nobody(deletion: str, 
 
 
 @pytest.mark.parametrize("deletion", ["Freeze", "Release"])
-async def test_whoever_deletes_the_rollout_while_the_controller_is_slow_does_not_wait_for_a_sweep(deletion: str) -> None:
+async def test_pods_are_freed_without_a_sweep_where_the_controller_is_slow(
+    deletion: str,
+) -> None:
     scenario = await a_scenario(policy="Parallel", spec={"deletionPolicy": deletion})
     await scenario.roll_out()
     await scenario.until_stage("Draining", "kvstore-3")

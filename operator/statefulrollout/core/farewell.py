@@ -19,7 +19,6 @@ from statefulrollout.core.fence import STRATEGIES, stands
 from statefulrollout.core.ledger import Ledger, OpenHook
 from statefulrollout.core.snapshot import Facts, FenceKind, PodView, StatefulSetView
 
-
 OBSERVATION_SECONDS = 1.0
 """Until the next look whether the StatefulSet controller has seen the fence: no event tells once nobody rolls it."""
 
