@@ -151,6 +151,33 @@ async def delete_the_rollout(scenario: Scenario) -> None:
     await scenario.assert_nobody_is_stranded()
 
 
+async def promote_a_canary(scenario: Scenario) -> None:
+    await scenario.roll_out()
+    await until_image(scenario, "kvstore:2")
+    await scenario.world.run(limit_seconds=10)
+    assert scenario.images().count("kvstore:2") == 1
+    scenario.user.say(promote={"revision": scenario.wanted, "step": 1})
+    await scenario.until_complete()
+    assert scenario.world.lost_keys == set()
+
+
+async def fail_and_go_back(scenario: Scenario) -> None:
+    await scenario.roll_out("kvstore:bad", crash=True)
+    await scenario.until_back()
+    assert scenario.world.lost_keys == set()
+
+
+async def give_up_at_the_end(scenario: Scenario) -> None:
+    await scenario.roll_out()
+    await scenario.world.run(until=lambda: set(scenario.images()) == {"kvstore:2"}, limit_seconds=300)
+    scenario.user.say(abort={"revision": scenario.wanted})
+    await scenario.until_back()
+    assert scenario.world.lost_keys == set()
+    scenario.user.say(abort=None)
+    await scenario.until_complete()
+    assert scenario.world.lost_keys == set()
+
+
 async def until_gate_is_shut(scenario: Scenario, ordinal: int) -> None:
     """Until the pod has been taken out of service, or is another one already."""
     first = scenario.world.pod(ordinal)["metadata"]["uid"]
@@ -174,6 +201,7 @@ async def until_image(scenario: Scenario, image: str) -> None:
 
 ORDERED = {"policy": "OrderedReady"}
 TWO = {"replicas": 4, "spec": {"strategy": {"maxUnavailable": 2}}}
+BACK = {"replicas": 4, "spec": {"strategy": {"maxUnavailable": 2, "onFailure": "Rollback"}}}
 PLAYS = (
     Play("a rollout, one pod at a time", roll_out, ORDERED),
     Play("a rollout, two pods at a time", roll_out, TWO),
@@ -185,6 +213,9 @@ PLAYS = (
     Play("a template changed again in the middle", change_again, ORDERED),
     Play("a bad revision and its fix", fail_and_fix, TWO),
     Play("a bad revision and its fix, one pod at a time", fail_and_fix, ORDERED),
+    Play("a canary that is promoted", promote_a_canary, {"spec": {"strategy": {"steps": [{"pods": 1, "pause": {}}]}}}),
+    Play("a bad revision that goes back", fail_and_go_back, BACK),
+    Play("a revision given up at its last pod", give_up_at_the_end, ORDERED),
     Play("a pause in the middle", pause_and_resume),
     Play("a container killed after its drain", kill_what_was_drained, {"spec": HOOKS}),
     Play("a pod deleted in the middle", delete_a_pod, ORDERED),

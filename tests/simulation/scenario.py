@@ -35,6 +35,25 @@ class Scenario:
         """Let things happen until the wanted revision is accepted and every pod serves."""
         await self.world.run(until=lambda: is_complete(self.world), limit_seconds=limit_seconds)
 
+    async def until_back(self, image: str = "kvstore:1", limit_seconds: float = 900.0) -> str:
+        """Let things happen until every pod has gone back to the accepted image; returns the status message."""
+        world = self.world
+
+        def is_back() -> bool:
+            serve = all(is_true(pod, "Ready") and gate_is_open(pod) for pod in world.pods())
+            return serve and set(self.images()) == {image} and world.rollout()["status"]["phase"] == "RolledBack"
+
+        await world.run(until=is_back, limit_seconds=limit_seconds)
+        target, status = world.stateful_set(), world.rollout()["status"]
+        assert target["spec"]["template"]["spec"]["containers"][0]["image"] != image
+        assert status["acceptedRevision"] == target["status"]["currentRevision"] != target["status"]["updateRevision"]
+        return str(status["message"])
+
+    @property
+    def wanted(self) -> str:
+        """The revision of the template."""
+        return str(self.world.stateful_set()["status"]["updateRevision"])
+
     async def until_stage(self, stage: str, pod: str = "") -> None:
         """Let things happen until the status shows a pod at this stage."""
         await self.world.run(until=lambda: is_at(self.world, stage, pod), limit_seconds=300)
@@ -54,11 +73,9 @@ class Scenario:
 
     async def roll_out(self, image: str = "kvstore:2", **behaviour: Any) -> None:
         """Change the template, and let the operator see it."""
-        generation = self.world.stateful_set()["status"]["updateRevision"]
+        before = self.wanted
         self.user.roll_out(image, **behaviour)
-        await self.world.run(
-            until=lambda: self.world.stateful_set()["status"]["updateRevision"] != generation, limit_seconds=30
-        )
+        await self.world.run(until=lambda: self.wanted != before, limit_seconds=30)
 
     def assert_settled(self) -> None:
         """Nothing is left open (I8), and the last declaration is the pods that exist (I9)."""
@@ -76,7 +93,8 @@ class Scenario:
         """Without a StatefulRollout, and then without an operator, all can be scaled, deleted and ready (I14)."""
         world = self.world
         self.user.delete_rollout()
-        await self.until_free(limit_seconds=SWEEP_SECONDS / 5)
+        # Watches may lag, and what they lost only the sweep finds.
+        await self.until_free(limit_seconds=2 * SWEEP_SECONDS)
         self.operator.kill()
         count = len(world.pods())
         for wanted in (count + 1, max(count - 1, 0)):

@@ -66,6 +66,7 @@ def rollout_crd() -> Json:
     columns = [
         _column("Target", ".spec.targetRef.name", description="The StatefulSet whose pods are rolled."),
         _column("Phase", ".status.phase", description="What the rollout is doing, in one word."),
+        _column("Step", ".status.step", description="Steps of the rollout whose rest is over, of all."),
         _column("Updated", ".status.updatedOf", description="Pods at the wanted revision that count, of all."),
         _column("Ready", ".status.readyOf", description="Ready pods, of all."),
         _column("Paused", ".spec.paused", kind="boolean", description="Whether the user has paused it."),

@@ -10,26 +10,29 @@ Units are in the names: every duration is whole seconds. Unknown fields are refu
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, StrictInt
+from pydantic import Field
 
 from statefulrollout.api.calls import Call, Http, ServiceRef, Target
 from statefulrollout.api.hooks import Check, CheckAt, Done, Drain, Hook, Membership, Migrate, OnTimeout, Restore
-from statefulrollout.api.model import (
-    DnsName,
-    Flag,
-    IntOrString,
-    ListMap,
-    Model,
-    Percent,
-    PositiveSeconds,
-    Rule,
-    Seconds,
-)
+from statefulrollout.api.model import DnsName, Flag, ListMap, Model, Rule
 from statefulrollout.api.status import Condition, PodStatus, Status, WaitingFor
+from statefulrollout.api.strategy import (
+    Abort,
+    OnFailure,
+    Pause,
+    Promote,
+    Removal,
+    Retry,
+    Step,
+    Strategy,
+    UnhealthyOutdated,
+    Window,
+)
 
 __all__ = [
+    "Abort",
     "Call",
     "Check",
     "CheckAt",
@@ -43,18 +46,24 @@ __all__ = [
     "Membership",
     "Migrate",
     "Model",
+    "OnFailure",
     "OnTimeout",
+    "Pause",
     "PodStatus",
+    "Promote",
     "Removal",
     "Restore",
+    "Retry",
     "ServiceRef",
     "Spec",
     "Status",
+    "Step",
     "Strategy",
     "Target",
     "TargetRef",
     "UnhealthyOutdated",
     "WaitingFor",
+    "Window",
 ]
 
 Json = dict[str, Any]
@@ -81,64 +90,22 @@ class DeletionPolicy(StrEnum):
     RELEASE = "Release"
 
 
-class Removal(StrEnum):
-    """How a released pod is removed."""
-
-    EVICT = "Evict"
-    DELETE = "Delete"
-
-
-class UnhealthyOutdated(StrEnum):
-    """May a broken pod of an older revision go first, outside the budget?"""
-
-    REPLACE_IF_STUCK = "ReplaceIfStuck"
-    REPLACE = "Replace"
-    WAIT = "Wait"
-
-
-class Strategy(Model):
-    """How far and how fast a rollout may go."""
-
-    max_unavailable: Annotated[
-        StrictInt | Percent,
-        IntOrString(max_length=4),
-        Rule(
-            rule="type(self) == int ? self >= 1 : self.matches('^([1-9][0-9]?|100)%$')",
-            message="maxUnavailable is a number of pods, 1 or more, or a percentage from 1% to 100%",
-        ),
-    ] = Field(
-        default=1,
-        description="How many pods may be unavailable at one time because of the rollout: a number, or a percentage of "
-        "spec.replicas (rounded down, at least one pod). Pods that are unavailable anyway count against it.",
-    )
-    allow_full_outage: Flag = Field(
-        default=False,
-        description="Set to true to let a rollout begin where maxUnavailable covers every pod, a single replica "
-        "included: no pod serves then until the new ones do.",
-    )
-    soak_seconds: Seconds = Field(
-        default=10,
-        description="Seconds that a new pod must serve healthily before it counts and its revision is accepted.",
-    )
-    progress_deadline_seconds: PositiveSeconds = Field(
-        default=600,
-        description="Seconds for what has no deadline of its own, for example a pod to start, before its revision "
-        "counts as failed.",
-    )
-    removal: Removal = Field(
-        default=Removal.EVICT,
-        description="How a drained pod is removed. Evict: by eviction, so that PodDisruptionBudgets see it. "
-        "Delete: by a plain delete.",
-    )
-    unhealthy_outdated: UnhealthyOutdated = Field(
-        default=UnhealthyOutdated.REPLACE_IF_STUCK,
-        description="May a broken pod of an older revision go first, outside maxUnavailable? ReplaceIfStuck: if it "
-        "cannot recover by itself. Replace: whenever it is not ready. Wait: never.",
-    )
-
-
 class Spec(Model):
     """What the user wants."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            rule="!has(self.abort) || self.strategy.reversible",
+            message="strategy.reversible is false, so nothing can go back: set paused to true to stop the rollout, "
+            "or apply another pod template",
+            field_path=".abort",
+        ),
+        Rule(
+            rule="!has(self.abort) || !has(self.retry) || self.abort.revision != self.retry.revision",
+            message="abort gives up the revision that retry tries again: remove one of the two",
+            field_path=".retry",
+        ),
+    )
 
     target_ref: Annotated[
         TargetRef,
@@ -175,4 +142,16 @@ class Spec(Model):
     restore: Restore | None = Field(
         default=None,
         description="How a pod that came back is prepared before it serves. Unset: it serves once it is ready.",
+    )
+    promote: Promote | None = Field(
+        default=None, description="Set by you to go on from a step of strategy.steps. Never written by the operator."
+    )
+    abort: Abort | None = Field(
+        default=None,
+        description="Set by you to give a revision up: its pods go back to the accepted revision, and the pod "
+        "template stays as it is. Never written by the operator.",
+    )
+    retry: Retry | None = Field(
+        default=None,
+        description="Set by you to try a revision again that has failed. Never written by the operator.",
     )

@@ -11,6 +11,7 @@ from statefulrollout.api import names
 from statefulrollout.core import questions
 from statefulrollout.core.actions import MarkPod
 from statefulrollout.core.asks import Answer
+from statefulrollout.core.goal import is_given_up
 from statefulrollout.core.ledger import OpenHook
 from statefulrollout.core.snapshot import Facts, Snapshot
 from statefulrollout.core.stages import (
@@ -134,6 +135,9 @@ def _undone_yet(snapshot: Snapshot, place: Place) -> list[OpenHook]:
 def _open_gate(stand: Stand, place: Place, step: Step, reason: str, message: str) -> Step:
     if stand.membership is not None:
         return replace(step, closes=(), waiting=stand.membership)
+    if _would_complete(stand, place):
+        observed = "with this gate open, the StatefulSet controller would accept the revision that is given up"
+        return replace(step, closes=(), waiting=Waiting("fence", observed))
     target = stand.snapshot.target
     rolling = target is not None and target.current_revision != target.update_revision
     if rolling and not stand.fence_stands:
@@ -142,3 +146,14 @@ def _open_gate(stand: Stand, place: Place, step: Step, reason: str, message: str
     facts = Facts(containers=containers_of(place.pod))
     mark = MarkPod(place.pod, reason, message, OPENED, facts=facts, fenced=True)
     return replace(step, actions=(mark,), waiting=None)
+
+
+def _would_complete(stand: Stand, place: Place) -> bool:
+    """Whether the pod is the last that keeps a revision from being accepted that was given up."""
+    target = stand.snapshot.target
+    if target is None or not is_given_up(stand.snapshot) or place.pod.revision != target.update_revision:
+        return False
+    others = {other.pod.ordinal: other.pod.revision for other in stand.around.places if other.pod.uid != place.pod.uid}
+    return all(
+        others.get(ordinal) == target.update_revision for ordinal in target.ordinals if ordinal != place.pod.ordinal
+    )

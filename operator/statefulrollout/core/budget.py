@@ -13,8 +13,8 @@ from statefulrollout.core.snapshot import Snapshot, StatefulSetView
 from statefulrollout.core.stages import Place
 
 
-def max_unavailable_of(value: int | str, replicas: int) -> int:
-    """Resolve `strategy.maxUnavailable`: a percentage is of `spec.replicas`, rounded down, and at least 1."""
+def pods_of(value: int | str, replicas: int) -> int:
+    """Resolve a number of pods: a percentage is of `spec.replicas`, rounded down, and at least 1."""
     if isinstance(value, int):
         return value
     return max(1, replicas * int(value.removesuffix("%")) // 100)
@@ -39,5 +39,5 @@ def may_all_leave(snapshot: Snapshot) -> bool:
     target, strategy = snapshot.target, snapshot.rollout.spec.strategy
     if target is None or target.replicas <= 1:
         return True
-    limit = max_unavailable_of(strategy.max_unavailable, target.replicas)
+    limit = pods_of(strategy.max_unavailable, target.replicas)
     return strategy.allow_full_outage and limit >= target.replicas

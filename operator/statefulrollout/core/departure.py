@@ -25,7 +25,13 @@ def begin(stand: Stand, place: Place) -> MarkPod:
 
 
 def revive(place: Place, facts: Facts) -> Step:
-    """The pod was chosen because it was broken, and has come to life after all: it leaves like any other."""
+    """The pod was chosen because it was broken, and has come to life after all: it leaves like any other.
+
+    One without a gate carries load at once, and is to be judged by every guard first.
+    """
+    if not place.pod.gated:
+        back = replace(facts, stuck=False, returning=True)
+        return Step(actions=(MarkPod(place.pod, "PodReturning", "ready after all: it serves again", facts=back),))
     message = "ready after all: it is drained like any other pod"
     undrained = {**CLOSED, names.DRAINED: False, names.MIGRATED: False}
     leaves = replace(facts, containers=containers_of(place.pod), stuck=False)

@@ -2,8 +2,9 @@
 
 A revision fails when one of its new pods cannot become available: it crash-loops, its image cannot be had, it does
 not start or restore within its deadline, or a check says so (`failWhen`). It is remembered in the ledger, so that no
-further pod goes to it. It is forgotten when it left (another template, and no pod of it remains), or when all of its
-pods became healthy after all: an image registry may only have been away for a while.
+further pod goes to it. It is forgotten when it left (another template, and no pod of it remains), when it left and came
+back, when the user says so (`spec.retry`), or when all of its pods became healthy after all: an image registry may only
+have been away for a while. The last does not count for one that has been given up.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from statefulrollout.core.actions import Announcement
+from statefulrollout.core.goal import has_failed, is_given_up
 from statefulrollout.core.judging import Judgement, judge_hook
-from statefulrollout.core.ledger import FailedRevision, Ledger
+from statefulrollout.core.ledger import Attempt, FailedRevision, Ledger
 from statefulrollout.core.questions import hook_id_of
 from statefulrollout.core.snapshot import Snapshot, StatefulSetView
 from statefulrollout.core.stages import Place, Stage, broken_reason_of
@@ -25,11 +27,16 @@ def note_failures(
 ) -> tuple[Ledger, tuple[Announcement, ...]]:
     """The ledger with what failed and what recovered, and what is to be announced of it."""
     wanted = target.update_revision
+    attempt = _attempt_of(snapshot, target)
+    if attempt != snapshot.ledger.attempt:
+        rest = tuple(failed for failed in snapshot.ledger.failed if failed.revision != wanted)
+        retried = snapshot.ledger.model_copy(update={"attempt": attempt, "failed": rest})
+        return retried, (Announcement("RevisionRetried", f"revision {wanted} is tried again: spec.retry says so"),)
     found = _failure_of(snapshot, target, places, checks, now)
     kept = [
-        failed
+        failed if failed.revision == wanted else failed.model_copy(update={"left": True})
         for failed in snapshot.ledger.failed
-        if (found or not _is_over(failed, places)) and not _has_left(failed, wanted, places)
+        if (found or is_given_up(snapshot) or not _is_over(failed, places)) and not _has_left(failed, wanted, places)
     ]
     announcements = []
     if found is not None and all(failed.revision != wanted for failed in kept):
@@ -42,8 +49,18 @@ def note_failures(
     return snapshot.ledger.model_copy(update={"failed": failed_now}), tuple(announcements)
 
 
+def _attempt_of(snapshot: Snapshot, target: StatefulSetView) -> Attempt:
+    """The attempt that the user asks for where it is for the wanted revision; else the one before."""
+    retry = snapshot.rollout.spec.retry
+    if retry is None or retry.revision != target.update_revision or not has_failed(snapshot, retry.revision):
+        return snapshot.ledger.attempt
+    return Attempt(revision=retry.revision, nonce=retry.nonce)
+
+
 def _has_left(failed: FailedRevision, wanted: str, places: Sequence[Place]) -> bool:
-    return failed.revision != wanted and all(place.pod.revision != failed.revision for place in places)
+    if failed.revision == wanted:
+        return failed.left
+    return all(place.pod.revision != failed.revision for place in places)
 
 
 def _is_over(failed: FailedRevision, places: Sequence[Place]) -> bool:
@@ -55,7 +72,7 @@ def _failure_of(
     snapshot: Snapshot, target: StatefulSetView, places: Sequence[Place], checks: Mapping[str, Judgement], now: float
 ) -> FailedRevision | None:
     """Why the wanted revision fails now; the accepted one cannot fail, it can only be unhealthy."""
-    if target.current_revision == target.update_revision or not target.observed:
+    if target.current_revision == target.update_revision or not target.observed or is_given_up(snapshot):
         return None
     newcomers = [place for place in places if place.pod.revision == target.update_revision and not place.condemned]
     for place in newcomers:

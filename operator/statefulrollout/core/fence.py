@@ -1,6 +1,7 @@
 """At which revision a pod comes back that dies now: the choice of `spec.updateStrategy`, one of three.
 
-* Hold (RollingUpdate behind an unreachable partition): at the accepted revision. Idle, paused, failed.
+* Hold (RollingUpdate behind an unreachable partition): at the accepted revision. Idle, paused, resting at a step,
+  failed, going back.
 * Forward (OnDelete): at the wanted revision, and the StatefulSet controller never declares the rollout complete by
   itself. While pods move, and while the last of them still soak.
 * Accept (RollingUpdate, partition 0): once every pod has soaked, so that the controller makes the wanted revision
@@ -8,7 +9,8 @@
 
 Nothing moves by itself in any of them: the lid keeps the controller from deleting what was not released.
 Accepting must be our explicit act, because under RollingUpdate the controller accepts as soon as all pods are
-updated and ready, whatever the partition and however short they have served.
+updated and ready, whatever the partition and however short they have served. For the same reason Hold may begin, where
+all pods are at a revision that is given up, only once one of them has left service and the controller has counted that.
 """
 
 from __future__ import annotations
@@ -63,7 +65,7 @@ def fence_of(target: StatefulSetView, places: Sequence[Place], *, may_move: bool
     Args:
         target: the StatefulSet as last read.
         places: its pods.
-        may_move: whether outdated pods may leave for the wanted revision (not paused, not failed).
+        may_move: whether outdated pods may leave for the wanted revision, or could not go back from it.
         may_accept: whether nothing but the soak of the pods stands against accepting it.
     """
     if target.current_revision == target.update_revision:
@@ -80,6 +82,15 @@ def fence_of(target: StatefulSetView, places: Sequence[Place], *, may_move: bool
     if may_accept and all(place is not None and place.stage is Stage.UPDATED for place in wanted):
         return FenceKind.ACCEPT
     return FenceKind.FORWARD
+
+
+def fence_of_way_back(target: StatefulSetView, places: Sequence[Place]) -> FenceKind:
+    """The fence that shall stand while pods go back to the accepted revision, and afterwards."""
+    live = kind_of(target.update_strategy)
+    counted = target.observed and (target.updated < target.replicas or target.ready < target.replicas)
+    serving = [place for place in places if place.pod.revision == target.update_revision and place.pod.ready]
+    shown = len({place.pod.ordinal for place in serving} & set(target.ordinals)) < target.replicas
+    return FenceKind.HOLD if live is FenceKind.HOLD or (counted and shown) else FenceKind.FORWARD
 
 
 def _is_vacant(place: Place | None) -> bool:

@@ -14,17 +14,20 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from statefulrollout.api.v1alpha1 import CheckAt
-from statefulrollout.core.budget import max_unavailable_of, unavailable_ordinals
+from statefulrollout.core.budget import pods_of, unavailable_ordinals
+from statefulrollout.core.goal import has_failed
 from statefulrollout.core.judging import Judgement
+from statefulrollout.core.pacing import Pacing, moved_by_now
 from statefulrollout.core.snapshot import Snapshot, StatefulSetView
-from statefulrollout.core.stages import IN_MOTION, Place, Stage, has_failed
+from statefulrollout.core.stages import IN_MOTION, Place, Stage
 
 
 @dataclass(frozen=True)
 class Scene:
     """What guards look at: the pods, and what the hooks and checks said.
 
-    `chosen` are the UIDs already chosen, in this pass or before; `troubles` name what holds the whole rollout.
+    `chosen` are the UIDs already chosen, in this pass or before, and `chosen_at` when the last of them was; `troubles`
+    name what holds the whole rollout. Times are seconds since the epoch.
     """
 
     snapshot: Snapshot
@@ -33,11 +36,18 @@ class Scene:
     chosen: frozenset[str]
     checks: Mapping[str, Judgement]
     troubles: Sequence[str]
+    pacing: Pacing
+    chosen_at: float | None
+    now: float
+
+    def moves_forward(self, candidate: Place) -> bool:
+        """Whether it leaves for the wanted revision: not because of a scale-down, nor on the way back."""
+        return candidate.leaves_for == self.target.update_revision
 
     @property
     def limit(self) -> int:
         """Pods that may be unavailable at a time."""
-        return max_unavailable_of(self.snapshot.rollout.spec.strategy.max_unavailable, self.target.replicas)
+        return pods_of(self.snapshot.rollout.spec.strategy.max_unavailable, self.target.replicas)
 
 
 @dataclass(frozen=True)
@@ -57,11 +67,15 @@ def rollout_is_not_paused(scene: Scene, candidate: Place) -> str:
     return "spec.paused is true" if scene.snapshot.rollout.spec.paused and not candidate.condemned else ""
 
 
+def inside_a_maintenance_window(scene: Scene, candidate: Place) -> str:
+    """Pods leave for a new revision when the user is there to see it."""
+    return scene.pacing.closed if scene.moves_forward(candidate) else ""
+
+
 def revision_has_not_failed(scene: Scene, candidate: Place) -> str:
     """No further pod goes to a revision that could not become available."""
-    revision = scene.target.update_revision
-    failed = has_failed(scene.snapshot, revision) and not candidate.condemned
-    return f"revision {revision} has failed" if failed else ""
+    revision = candidate.leaves_for or ""
+    return f"revision {revision} has failed" if has_failed(scene.snapshot, revision) else ""
 
 
 def outage_was_allowed(scene: Scene, candidate: Place) -> str:
@@ -80,6 +94,26 @@ def hooks_are_answering(scene: Scene, candidate: Place) -> str:
     """A hook that has timed out or is misconfigured would fail for the next pod as well."""
     del candidate
     return scene.troubles[0] if scene.troubles else ""
+
+
+def step_allows_another_pod(scene: Scene, candidate: Place) -> str:
+    """The user wants to see so many pods of the new revision before there are more."""
+    if not scene.moves_forward(candidate) or scene.pacing.total is None:
+        return ""
+    moved = moved_by_now(scene.target, scene.places, scene.chosen - {candidate.pod.uid})
+    if moved < scene.pacing.total:
+        return ""
+    number = scene.pacing.progress.passed + 1
+    return scene.pacing.rest or f"step {number} is {scene.pacing.total} pods, and so many have left already"
+
+
+def pace_is_respected(scene: Scene, candidate: Place) -> str:
+    """The user wants so much time between one pod and the next."""
+    wait = scene.snapshot.rollout.spec.strategy.min_seconds_between_pods
+    if not wait or scene.chosen_at is None or candidate.pod.uid in scene.chosen or not scene.moves_forward(candidate):
+        return ""
+    gone = scene.now - scene.chosen_at
+    return f"{int(gone)} of {wait} s since the last pod (minSecondsBetweenPods)" if gone < wait else ""
 
 
 def one_at_a_time_when_ordered(scene: Scene, candidate: Place) -> str:
@@ -154,8 +188,11 @@ def disruption_budgets_allow_it(scene: Scene, candidate: Place) -> str:
 
 GUARDS: tuple[Guard, ...] = (
     rollout_is_not_paused,
+    inside_a_maintenance_window,
     revision_has_not_failed,
     outage_was_allowed,
+    step_allows_another_pod,
+    pace_is_respected,
     hooks_are_answering,
     one_at_a_time_when_ordered,
     volumes_outlive_the_pod,
@@ -167,6 +204,7 @@ GUARDS: tuple[Guard, ...] = (
 GUARDS_OF_STUCK_PODS: tuple[Guard, ...] = (
     rollout_is_not_paused,
     revision_has_not_failed,
+    step_allows_another_pod,
     one_at_a_time_when_ordered,
     volumes_outlive_the_pod,
 )

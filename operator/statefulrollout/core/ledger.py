@@ -25,6 +25,8 @@ class FailedRevision(Entry):
     reason: str
     message: str
     at: float
+    left: bool = False
+    """Whether another revision has been wanted since; wanted again, it is tried again."""
 
 
 class Member(Entry):
@@ -82,6 +84,21 @@ class Choice(Entry):
     version: str
 
 
+class Progress(Entry):
+    """Which steps of a revision's rollout are passed, and since when the one after them is reached."""
+
+    revision: str = ""
+    passed: int = 0
+    reached_at: float | None = None
+
+
+class Attempt(Entry):
+    """The user's last word to try a failed revision again that was followed."""
+
+    revision: str = ""
+    nonce: int = 0
+
+
 class Ledger(Entry):
     """The whole page. `resource_version` is empty while the object does not exist yet."""
 
@@ -95,3 +112,7 @@ class Ledger(Entry):
     open_hooks: tuple[OpenHook, ...] = ()
     chosen: tuple[Choice, ...] = ()
     """Written before the pods are: whoever decides next counts them as gone."""
+    chosen_at: float | None = None
+    """When a pod was last chosen."""
+    progress: Progress = Progress()
+    attempt: Attempt = Attempt()

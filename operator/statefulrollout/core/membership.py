@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from statefulrollout.api.v1alpha1 import Membership
+from statefulrollout.core.goal import goal_of
 from statefulrollout.core.ledger import Absence, Declaration, Member
 from statefulrollout.core.snapshot import PodView, Snapshot
 from statefulrollout.core.stages import LEAVING, Place, Stage, identity_of
@@ -144,16 +145,16 @@ def declaration_of(snapshot: Snapshot, roster: Roster, coordinator: str, now: fl
 def coordinator_of(snapshot: Snapshot, places: Sequence[Place], roster: Roster) -> str:
     """Who is told, where one member tells the others: the same pod as long as it can answer.
 
-    Otherwise a serving one, of the wanted revision first; with nobody serving, any whose containers are ready.
+    Otherwise a serving one, first of the revision that all shall be at; with nobody serving, any whose containers are
+    ready.
     """
-    target = snapshot.target
     members = {pod.uid for pod in roster.members}
     able = [place for place in places if place.pod.uid in members and place.pod.containers_ready and place.pod.ip]
     if any(place.pod.uid == snapshot.ledger.declaration.coordinator for place in able):
         return snapshot.ledger.declaration.coordinator
 
     def rank(place: Place) -> tuple[bool, bool, int]:
-        wanted = target is not None and place.pod.revision == target.update_revision
+        wanted = place.pod.revision == goal_of(snapshot)
         steady = place.stage in (Stage.SERVING, Stage.SOAKING, Stage.UPDATED)
         return (not steady, not wanted, place.pod.ordinal)
 

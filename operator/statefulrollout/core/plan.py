@@ -15,22 +15,27 @@ from statefulrollout.core import membership, questions
 from statefulrollout.core.actions import Action, Announcement, MarkPod, RemovePod, WriteLedger
 from statefulrollout.core.arrival import restored_pods
 from statefulrollout.core.asks import Ask
-from statefulrollout.core.budget import chosen_before, max_unavailable_of, unavailable_ordinals
+from statefulrollout.core.budget import chosen_before, pods_of, unavailable_ordinals
 from statefulrollout.core.declaring import MembershipPlan, plan_membership
 from statefulrollout.core.departure import begin
 from statefulrollout.core.failures import note_failures
 from statefulrollout.core.farewell import open_unattended_gates
-from statefulrollout.core.fence import build_set_fence, fence_of, kind_of
+from statefulrollout.core.fence import build_set_fence, fence_of, fence_of_way_back, kind_of
+from statefulrollout.core.goal import has_failed, is_given_up
 from statefulrollout.core.guards import Scene, judge
 from statefulrollout.core.judging import Judgement, judge_check
-from statefulrollout.core.ledger import Ledger
+from statefulrollout.core.ledger import Ledger, Progress
+from statefulrollout.core.pacing import Pacing, pacing_of
 from statefulrollout.core.questions import Surroundings
 from statefulrollout.core.remembering import asks_of_vanished, ledger_after
 from statefulrollout.core.snapshot import FenceKind, Snapshot, StatefulSetView
-from statefulrollout.core.stages import IN_MOTION, Place, Stage, has_failed, places_of
+from statefulrollout.core.stages import IN_MOTION, Place, Stage, places_of
 from statefulrollout.core.step import Stand, Step, Waiting
 from statefulrollout.core.steps import step_of
 from statefulrollout.core.validation import Problem, problems_of
+
+COUNT_SECONDS = 0.5
+"""Until the next look whether the StatefulSet controller has counted a pod that left service."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,7 @@ class Plan:
         ledger: the ledger as it shall be.
         fence: the fence that shall stand; None where there is no target.
         announcements: events beside those of the actions.
+        pacing: how far the rollout may go at present.
         recheck_at: when time alone changes something; seconds since the epoch.
     """
 
@@ -59,6 +65,7 @@ class Plan:
     ledger: Ledger = field(default_factory=Ledger)
     fence: FenceKind | None = None
     announcements: tuple[Announcement, ...] = ()
+    pacing: Pacing = field(default_factory=lambda: Pacing(Progress()))
     recheck_at: float | None = None
 
 
@@ -86,23 +93,27 @@ def decide(snapshot: Snapshot, now: float) -> Plan:
     # A revision that has just failed is nothing to leave for: it may have moved pods to another stage.
     snapshot = replace(snapshot, ledger=ledger)
     places = places_of(snapshot, now)
+    pacing = pacing_of(snapshot, target, places, now)
+    snapshot = replace(snapshot, ledger=ledger.model_copy(update={"progress": pacing.progress}))
     restored = restored_pods(snapshot, places, now)
     around = Surroundings(snapshot, places, membership.roster_of(snapshot, places, now, restored))
     members = plan_membership(around, now)
-    fence = _fence(snapshot, target, places, checks)
+    fence = _fence(snapshot, target, places, checks, pacing)
     stand = Stand(
         around=around,
         membership=members.waiting,
-        fence_stands=kind_of(target.update_strategy) is fence and target.observed,
+        fence_stands=_stands(snapshot, target, fence),
         may_close_gate=False,
         now=now,
     )
     steps, shut = _steps(stand, target)
     troubles = tuple(filter(None, (*(step.trouble for step in steps.values()), members.trouble, *_troubles_of(checks))))
-    scene = Scene(snapshot, target, places, chosen_before(snapshot) | shut, checks, troubles)
+    scene = Scene(
+        snapshot, target, places, chosen_before(snapshot) | shut, checks, troubles, pacing, ledger.chosen_at, now
+    )
     chosen, held = _choose(scene, stand) if target.observed else ((), {})
     leaving = {mark.pod.uid for mark in chosen}
-    ledger = ledger_after(snapshot, members.declaration, steps, leaving | shut)
+    ledger = ledger_after(snapshot, members.declaration, steps, leaving | shut, now)
     set_fence = build_set_fence(target, fence, ours=recorded.original_strategy is not None)
     pod_actions = [*(action for uid, step in steps.items() if uid not in leaving for action in step.actions), *chosen]
     return Plan(
@@ -128,7 +139,8 @@ def decide(snapshot: Snapshot, now: float) -> Plan:
             *members.announcements,
             *(announcement for step in steps.values() for announcement in step.announcements),
         ),
-        recheck_at=_recheck_at(around, members, steps, check_asks, now),
+        pacing=pacing,
+        recheck_at=_recheck_at(stand, members, steps, check_asks, pacing),
     )
 
 
@@ -150,9 +162,12 @@ def _taken_over(snapshot: Snapshot, target: StatefulSetView) -> Ledger:
 def _ask_checks(
     snapshot: Snapshot, target: StatefulSetView, places: tuple[Place, ...], now: float
 ) -> tuple[tuple[Ask, ...], dict[str, Judgement]]:
-    """The checks, asked while something is to move or to be accepted."""
+    """The checks, asked while something is to move or to be accepted.
+
+    On a way back they are not: what is wrong with the application may be the revision that is given up.
+    """
     idle = target.current_revision == target.update_revision and all(place.leaves_for is None for place in places)
-    if idle:
+    if idle or is_given_up(snapshot):
         return (), {}
     around = Surroundings(snapshot, places, membership.roster_of(snapshot, places, now, frozenset()))
     asks = {check.name: questions.ask_of_check(around, check) for check in snapshot.rollout.spec.checks}
@@ -168,16 +183,29 @@ def _troubles_of(checks: Mapping[str, Judgement]) -> list[str]:
 
 
 def _fence(
-    snapshot: Snapshot, target: StatefulSetView, places: Sequence[Place], checks: Mapping[str, Judgement]
+    snapshot: Snapshot,
+    target: StatefulSetView,
+    places: Sequence[Place],
+    checks: Mapping[str, Judgement],
+    pacing: Pacing,
 ) -> FenceKind:
-    failed = has_failed(snapshot, target.update_revision)
-    after = [check.name for check in snapshot.rollout.spec.checks if CheckAt.AFTER_POD in check.at]
+    if is_given_up(snapshot):
+        return fence_of_way_back(target, places)
+    spec, failed = snapshot.rollout.spec, has_failed(snapshot, target.update_revision)
+    after = [check.name for check in spec.checks if CheckAt.AFTER_POD in check.at]
+    moved = any(place.pod.revision == target.update_revision for place in places)
     return fence_of(
         target,
         places,
-        may_move=not snapshot.rollout.spec.paused and not failed,
-        may_accept=not failed and all(checks[name].done for name in after if name in checks),
+        may_move=not (spec.paused or failed or pacing.rests) or (moved and not spec.strategy.reversible),
+        may_accept=not failed and not pacing.rest and all(checks[name].done for name in after if name in checks),
     )
+
+
+def _stands(snapshot: Snapshot, target: StatefulSetView, fence: FenceKind) -> bool:
+    """Whether a pod that is deleted now comes back at the revision that it shall have."""
+    stands = kind_of(target.update_strategy) is fence and target.observed
+    return stands and (fence is FenceKind.HOLD or not is_given_up(snapshot))
 
 
 def _steps(stand: Stand, target: StatefulSetView) -> tuple[dict[str, Step], frozenset[str]]:
@@ -188,7 +216,7 @@ def _steps(stand: Stand, target: StatefulSetView) -> tuple[dict[str, Step], froz
     places, before = stand.around.places, chosen_before(stand.snapshot)
     restoring = [place.pod for place in places if place.stage is Stage.RESTORING]
     open_gates = {pod.uid: pod.ordinal for pod in restoring if pod.serving and pod.ready}
-    limit = max_unavailable_of(stand.snapshot.rollout.spec.strategy.max_unavailable, target.replicas)
+    limit = pods_of(stand.snapshot.rollout.spec.strategy.max_unavailable, target.replicas)
     left = limit - len(unavailable_ordinals(target, places, before) - set(open_gates.values()))
     steps: dict[str, Step] = {}
     shut: set[str] = set()
@@ -209,7 +237,7 @@ def _choose(scene: Scene, stand: Stand) -> tuple[tuple[MarkPod, ...], dict[str, 
         verdict = judge(scene, place)
         if verdict is None:
             marks.append(begin(stand, place))
-            scene = replace(scene, chosen=scene.chosen | {place.pod.uid})
+            scene = replace(scene, chosen=scene.chosen | {place.pod.uid}, chosen_at=scene.now)
         else:
             held[place.pod.uid] = Waiting(verdict.guard, verdict.observed)
     return tuple(marks), held
@@ -232,15 +260,17 @@ def _candidates(scene: Scene) -> list[Place]:
 
 
 def _recheck_at(
-    around: Surroundings,
-    members: MembershipPlan,
-    steps: Mapping[str, Step],
-    check_asks: Sequence[Ask],
-    now: float,
+    stand: Stand, members: MembershipPlan, steps: Mapping[str, Step], check_asks: Sequence[Ask], pacing: Pacing
 ) -> float | None:
-    """When time alone changes something: a soak is over, a deadline passes, an absence ends."""
+    """When time alone changes something: a soak is over, a deadline passes, an absence ends, a window opens."""
+    around, now = stand.around, stand.now
     spec, reports = around.snapshot.rollout.spec, around.snapshot.reports
-    times = [members.recheck_at, *(step.recheck_at for step in steps.values())]
+    times = [members.recheck_at, pacing.recheck_at, *(step.recheck_at for step in steps.values())]
+    if around.snapshot.ledger.chosen_at is not None:
+        times.append(around.snapshot.ledger.chosen_at + spec.strategy.min_seconds_between_pods)
+    if is_given_up(around.snapshot) and not stand.fence_stands:
+        # No event tells what the StatefulSet controller has counted.
+        times.append(now + COUNT_SECONDS)
     times += [
         reports[ask.id].since + check.deadline_seconds
         for check, ask in zip(spec.checks, check_asks, strict=False)

@@ -11,7 +11,6 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -20,10 +19,12 @@ from statefulrollout.api import names
 from statefulrollout.api.v1alpha1 import Call, Check, Hook, Http, Membership, Target
 from statefulrollout.core import membership
 from statefulrollout.core.asks import Address, Ask, Request
+from statefulrollout.core.goal import goal_of
 from statefulrollout.core.ledger import Declaration, OpenHook
 from statefulrollout.core.membership import Roster
 from statefulrollout.core.snapshot import PodView, Snapshot
 from statefulrollout.core.stages import Place, Stage, identity_of
+from statefulrollout.core.timestamps import timestamp
 
 REQUEST = TypeAdapter(Request)
 _TEMPLATE = re.compile(r"\$\{pod\.(name|ip|ordinal)\}")
@@ -38,11 +39,11 @@ class Surroundings:
     roster: Roster
 
     def peers(self, pod: PodView | None) -> list[PodView]:
-        """Every other pod that is up, serving ones of the wanted revision first."""
-        wanted = self.snapshot.target.update_revision if self.snapshot.target else ""
+        """Every other pod that is up, serving ones first, and of these those of the goal."""
+        goal = goal_of(self.snapshot)
 
         def rank(place: Place) -> tuple[bool, bool, int]:
-            return (place.stage not in membership.STAYING, place.pod.revision != wanted, place.pod.ordinal)
+            return (place.stage not in membership.STAYING, place.pod.revision != goal, place.pod.ordinal)
 
         able = [place for place in self.places if place.pod.containers_ready and place.pod.ip]
         return [place.pod for place in sorted(able, key=rank) if pod is None or place.pod.uid != pod.uid]
@@ -114,7 +115,7 @@ def document_of(
     around: Surroundings, title: str, identity: str, deadline: float | None, pod: PodView | None
 ) -> dict[str, Any]:
     """The JSON document that a hook or check receives; `deadline` is in seconds since the epoch, None for a check."""
-    rollout, target = around.snapshot.rollout, around.snapshot.target
+    rollout = around.snapshot.rollout
     document: dict[str, Any] = {
         "apiVersion": names.HOOKS_API_VERSION,
         "hook": title,
@@ -122,15 +123,14 @@ def document_of(
         "rollout": {
             "namespace": rollout.namespace,
             "name": rollout.name,
-            "revision": target.update_revision if target else "",
+            "revision": goal_of(around.snapshot),
         },
         "members": membership.document_of(
             around.snapshot, around.roster, around.snapshot.ledger.declaration.generation
         ),
     }
     if deadline is not None:
-        until = datetime.fromtimestamp(deadline, UTC)
-        document["deadline"] = until.isoformat(timespec="seconds").replace("+00:00", "Z")
+        document["deadline"] = timestamp(deadline)
     if pod is not None:
         document["pod"] = pod_document_of(pod)
     return document

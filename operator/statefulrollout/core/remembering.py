@@ -18,7 +18,7 @@ from statefulrollout.core.step import Step
 
 
 def ledger_after(
-    snapshot: Snapshot, declaration: Declaration, steps: Mapping[str, Step], gone: AbstractSet[str]
+    snapshot: Snapshot, declaration: Declaration, steps: Mapping[str, Step], gone: AbstractSet[str], now: float
 ) -> Ledger:
     """The ledger as it shall be; `gone` are the UIDs of the pods that are taken out of service now."""
     entries = {entry.id: entry for entry in snapshot.ledger.open_hooks}
@@ -34,6 +34,7 @@ def ledger_after(
             "declaration": declaration,
             "open_hooks": tuple(entries.values()),
             "chosen": _choices_after(snapshot, gone),
+            "chosen_at": snapshot.ledger.chosen_at if gone <= chosen_before(snapshot) else now,
         }
     )
 

@@ -145,6 +145,10 @@ class StatefulSetView:
     update_revision: str
     ordered: bool
     update_strategy: Mapping[str, object]
+    updated: int = 0
+    """Pods of the wanted revision, as the controller last counted them."""
+    ready: int = 0
+    """Ready pods, as the controller last counted them."""
     version: str = ""
     """The resourceVersion it was read at."""
     ports: Mapping[str, frozenset[str]] = field(default_factory=dict)

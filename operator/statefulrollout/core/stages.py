@@ -18,6 +18,7 @@ from enum import StrEnum
 
 from statefulrollout.api import names
 from statefulrollout.api.v1alpha1 import Call, Spec, Target, UnhealthyOutdated
+from statefulrollout.core.goal import goal_of, has_failed, is_given_up
 from statefulrollout.core.snapshot import ContainerView, Facts, PodView, Snapshot, StatefulSetView
 
 
@@ -96,21 +97,17 @@ def places_of(snapshot: Snapshot, now: float) -> tuple[Place, ...]:
 
 
 def _place(snapshot: Snapshot, target: StatefulSetView, pod: PodView, now: float) -> Place:
-    leaves_for = leaves_for_of(target, pod)
+    leaves_for = leaves_for_of(snapshot, target, pod)
     stage = _stage_of(snapshot, target, pod, leaves_for, now)
     return Place(pod, stage, leaves_for, stuck_reason_of(snapshot, pod, now), is_soaked(snapshot, pod, now))
 
 
-def leaves_for_of(target: StatefulSetView, pod: PodView) -> str | None:
+def leaves_for_of(snapshot: Snapshot, target: StatefulSetView, pod: PodView) -> str | None:
     """What the pod shall make room for, or None where it may stay."""
     if pod.ordinal not in target.ordinals:
         return SCALE_DOWN
-    return None if pod.revision == target.update_revision else target.update_revision
-
-
-def has_failed(snapshot: Snapshot, revision: str) -> bool:
-    """Whether the ledger remembers the revision as failed."""
-    return any(failed.revision == revision for failed in snapshot.ledger.failed)
+    goal = goal_of(snapshot)
+    return None if pod.revision == goal else goal
 
 
 def _stage_of(snapshot: Snapshot, target: StatefulSetView, pod: PodView, leaves_for: str | None, now: float) -> Stage:
@@ -157,7 +154,7 @@ def goes_back(snapshot: Snapshot, target: StatefulSetView, pod: PodView) -> bool
     """
     if pod.ordinal not in target.ordinals or (pod.facts is not None and pod.facts.stuck):
         return False
-    if has_failed(snapshot, target.update_revision):
+    if pod.facts is not None and has_failed(snapshot, pod.facts.wanted):
         return True
     present = {other.ordinal for other in snapshot.pods if not other.terminating}
     return target.ordered and any(ordinal not in present for ordinal in target.ordinals)
@@ -261,6 +258,8 @@ def stuck_reason_of(snapshot: Snapshot, pod: PodView, now: float) -> str:
         return ""
     if has_failed(snapshot, pod.revision):
         return f"revision {pod.revision} has failed"
+    if is_given_up(snapshot) and pod.revision != goal_of(snapshot):
+        return f"revision {pod.revision} is given up"
     replace = snapshot.rollout.spec.strategy.unhealthy_outdated is UnhealthyOutdated.REPLACE
     return "not ready (unhealthyOutdated: Replace)" if replace and not pod.containers_ready else ""
 

@@ -8,18 +8,18 @@ what was seen, what to do.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from statefulrollout.api import names
 from statefulrollout.api.status import MAX_PODS
 from statefulrollout.api.v1alpha1 import Condition, PodStatus, Status, WaitingFor
-from statefulrollout.core.ledger import FailedRevision
+from statefulrollout.core.goal import failure_of, is_aborted, is_given_up
 from statefulrollout.core.plan import Plan
 from statefulrollout.core.snapshot import FenceKind, Snapshot, StatefulSetView
 from statefulrollout.core.stages import IN_MOTION, Place, Stage
 from statefulrollout.core.step import Waiting
+from statefulrollout.core.timestamps import timestamp
 
 _MESSAGE_LIMIT = 1024
 _COMING_BACK = frozenset({Stage.STARTING, Stage.RESTORING, Stage.SOAKING, Stage.TERMINATING})
@@ -51,10 +51,11 @@ def build_status(snapshot: Snapshot, plan: Plan, previous: Mapping[str, Any], no
         previous: the status written last, for nothing but the times of its conditions.
         now: seconds since the epoch.
     """
+    snapshot = replace(snapshot, ledger=plan.ledger)
     target = snapshot.target
     verdict = _verdict_of(snapshot, plan)
     replicas = target.replicas if target else 0
-    updated = sum(1 for place in plan.places if place.leaves_for is None and place.stage is Stage.UPDATED)
+    updated = _count_updated(plan, target) if target else 0
     ready = sum(1 for place in plan.places if place.pod.ready and not place.condemned)
     return Status(
         observed_generation=snapshot.rollout.generation,
@@ -68,6 +69,7 @@ def build_status(snapshot: Snapshot, plan: Plan, previous: Mapping[str, Any], no
         in_motion=sum(1 for place in plan.places if place.stage in IN_MOTION),
         ungated=sum(1 for place in plan.places if not place.pod.gated),
         fence=plan.fence.value if plan.fence else None,
+        step=_step_of(snapshot, plan),
         updated_of=f"{updated}/{replicas}",
         ready_of=f"{ready}/{replicas}",
         conditions=_conditions_of(snapshot, verdict, previous, now),
@@ -87,17 +89,44 @@ def _verdict_of(snapshot: Snapshot, plan: Plan) -> Verdict:
     if plan.problems or target is None:
         message = "; ".join(str(problem) for problem in plan.problems)
         return Verdict("Failed", "InvalidSpec", _cut(message), stalled=True, degraded=True)
-    counts = f"{sum(1 for place in plan.places if place.stage is Stage.UPDATED)} of {target.replicas} pods updated"
-    if failed := _failure_of(plan, target):
+    given_up, failed = is_given_up(snapshot), failure_of(snapshot, target.update_revision)
+    counts = f"{_count_updated(plan, target)} of {target.replicas} pods updated"
+    if failed and not given_up:
         message = (
             f"revision {failed.revision} failed ({failed.reason}): {failed.message}. {counts}; no further pod goes. "
             "Apply a fixed template (or the old one), or mend what it lacks: it goes on when its pods are healthy"
         )
         return Verdict("Failed", failed.reason, _cut(message), stalled=True, degraded=True)
+    if given_up:
+        counts = f"{_count_arrived(plan)} of {target.replicas} pods are at revision {target.current_revision} again"
     if plan.troubles:
         message = f"{plan.troubles[0]}. {counts}; no further pod goes until it answers"
         return Verdict("Failed", "HookFailed", _cut(message), stalled=True, degraded=True)
+    if given_up:
+        return _way_back_of(snapshot, plan, target, counts)
     return _progress_of(snapshot, plan, target, counts)
+
+
+def _way_back_of(snapshot: Snapshot, plan: Plan, target: StatefulSetView, counts: str) -> Verdict:
+    """The situation where the wanted revision has been given up."""
+    revision, failed = target.update_revision, failure_of(snapshot, target.update_revision)
+    reason, why = "Aborted", f"revision {revision} was given up (spec.abort)"
+    remedy = f"Apply another pod template, or remove spec.abort to go on with {revision}"
+    if failed and not is_aborted(snapshot):
+        reason, why = failed.reason, f"revision {revision} failed ({failed.reason}): {failed.message}"
+        nonce = snapshot.ledger.attempt.nonce + 1
+        remedy = (
+            f"Apply a fixed template, or set spec.retry to {{revision: {revision}, nonce: {nonce}}} to try it again"
+        )
+    moving = [place for place in plan.places if place.stage in IN_MOTION | _COMING_BACK]
+    leaving = [place for place in plan.places if place.leaves_for is not None]
+    if not moving and not leaving and _count_arrived(plan) == target.replicas:
+        return Verdict("RolledBack", reason, _cut(f"{why}. {counts}. {remedy}"), stalled=True)
+    detail = _first_wait(plan, moving) or _first_wait(plan, leaving)
+    if snapshot.rollout.spec.paused and not moving:
+        message = f"paused by spec.paused on the way back; {counts}{detail}. Set spec.paused to false to go on"
+        return Verdict("Paused", "Paused", _cut(message), degraded=True)
+    return Verdict("RollingBack", "RollingBack", _cut(f"{counts}{detail}; {why}"), degraded=True)
 
 
 def _progress_of(snapshot: Snapshot, plan: Plan, target: StatefulSetView, counts: str) -> Verdict:
@@ -110,6 +139,8 @@ def _progress_of(snapshot: Snapshot, plan: Plan, target: StatefulSetView, counts
             return Verdict("RollingOut", "Accepting", f"{counts}; the new revision is being accepted")
         message = f"{counts}; revision {target.update_revision} is in place"
         return Verdict("Healthy", "RolloutComplete", message, ready=True)
+    if plan.pacing.rest and not moving and not missing and not snapshot.rollout.spec.paused:
+        return Verdict("Resting", "AtStep", _cut(f"{counts}; {plan.pacing.rest}"))
     detail = _first_wait(plan, moving) or _first_wait(plan, outdated)
     if not rolling:
         message = _cut(f"{target.replicas - missing} of {target.replicas} pods exist{detail}")
@@ -140,8 +171,22 @@ def _first_wait(plan: Plan, places: list[Place]) -> str:
     return f"; {order[0].pod.name} is {order[0].stage.value}" if order else ""
 
 
-def _failure_of(plan: Plan, target: StatefulSetView) -> FailedRevision | None:
-    return next((failed for failed in plan.ledger.failed if failed.revision == target.update_revision), None)
+def _step_of(snapshot: Snapshot, plan: Plan) -> str:
+    """The steps that are passed, of all; empty where there are none or nothing is rolling."""
+    steps, progress = snapshot.rollout.spec.strategy.steps, plan.pacing.progress
+    return f"{min(progress.passed, len(steps))}/{len(steps)}" if progress.revision else ""
+
+
+def _count_updated(plan: Plan, target: StatefulSetView) -> int:
+    """Pods of the wanted revision that count, even where that is given up."""
+    counting = (Stage.SERVING, Stage.UPDATED)
+    mine = (place for place in plan.places if place.pod.revision == target.update_revision and not place.condemned)
+    return sum(place.stage in counting and place.soaked for place in mine)
+
+
+def _count_arrived(plan: Plan) -> int:
+    """Pods where they shall be, and soaked."""
+    return sum(place.stage is Stage.UPDATED for place in plan.places)
 
 
 def _conditions_of(snapshot: Snapshot, verdict: Verdict, previous: Mapping[str, Any], now: float) -> list[Condition]:
@@ -224,8 +269,3 @@ def _since(place: Place) -> str | None:
 
 def _cut(message: str) -> str:
     return message if len(message) <= _MESSAGE_LIMIT else f"{message[: _MESSAGE_LIMIT - 1]}…"
-
-
-def timestamp(seconds: float) -> str:
-    """Seconds since the epoch as RFC 3339 in UTC."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -11,13 +11,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from cronsim import CronSim, CronSimError
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from statefulrollout.api.schema import spec_schema
-from statefulrollout.api.v1alpha1 import Call, Hook, Spec, Target
+from statefulrollout.api.v1alpha1 import Call, Hook, Spec, Step, Target, Window
 from statefulrollout.core.expressions import ANSWER_VARIABLES, PEERS_VARIABLES, Wants, problem_of
 from statefulrollout.core.rules import broken_rules_of
 from statefulrollout.core.snapshot import ServiceView, StatefulSetView
@@ -26,6 +29,7 @@ _REMEDIES = {
     "missing": "is required: add it",
     "extra_forbidden": "is not a field that this version of the operator knows: remove it, or upgrade the operator",
 }
+CRON_FIELDS = 5
 _WITHOUT_POD = ("membership", "checks")
 
 
@@ -81,6 +85,8 @@ def problems_of(spec: Spec, target: StatefulSetView | None, services: Mapping[st
     """
     return (
         *_problems_of_target(spec, target),
+        *_problems_of_steps(spec.strategy.steps),
+        *_problems_of_windows(spec.strategy.windows),
         *_problems_of_calls(_calls_of(spec), target, services),
         *_problems_of_expressions(_expressions_of(spec)),
     )
@@ -96,6 +102,41 @@ def _problems_of_target(spec: Spec, target: StatefulSetView | None) -> Iterator[
             f"StatefulSet {name} is driven by {target.controller}, and two drivers would undo each other's work: "
             "let its operator roll it, and delete this StatefulRollout",
         )
+
+
+def _problems_of_steps(steps: Sequence[Step]) -> Iterator[Problem]:
+    """Numbers must rise, and percentages: how one compares with the other depends on `spec.replicas`."""
+    most: dict[type, int] = {}
+    for index, step in enumerate(steps):
+        kind, total = type(step.pods), int(str(step.pods).removesuffix("%"))
+        if total <= most.get(kind, 0):
+            yield Problem(
+                f"spec.strategy.steps[{index}].pods",
+                f"is {step.pods}, no more than a step before it: totals count from the beginning of the rollout and "
+                "must rise",
+            )
+        most[kind] = total
+
+
+def _problems_of_windows(windows: Sequence[Window]) -> Iterator[Problem]:
+    for index, window in enumerate(windows):
+        field = f"spec.strategy.windows[{index}]"
+        try:
+            zone = ZoneInfo(window.time_zone)
+        except (ZoneInfoNotFoundError, ValueError):
+            yield Problem(
+                f"{field}.timeZone",
+                f"there is no time zone {window.time_zone}: name one of the IANA database, like Europe/Berlin",
+            )
+            continue
+        if len(window.schedule.split()) != CRON_FIELDS:
+            yield Problem(f"{field}.schedule", f"{window.schedule} does not have five fields: write one like 0 2 * * *")
+            continue
+        try:
+            next(CronSim(window.schedule, datetime.fromtimestamp(0, zone)))
+        except (CronSimError, StopIteration) as error:
+            detail = str(error) or "it never comes"
+            yield Problem(f"{field}.schedule", f"{window.schedule} is no cron expression ({detail}): correct it")
 
 
 def _problems_of_calls(

@@ -16,7 +16,7 @@ import structlog
 from statefulrollout.api import names
 from statefulrollout.core.actions import Action, Announcement, How, MarkPod, RemovePod, SetFence, WriteLedger
 from statefulrollout.core.snapshot import PodView, StatefulSetView
-from statefulrollout.core.status import timestamp
+from statefulrollout.core.timestamps import timestamp
 from statefulrollout.errors import ApiError, Conflict, NotFound
 from statefulrollout.kube import paths
 from statefulrollout.kube.client import JSON_PATCH, STRATEGIC_MERGE_PATCH, Kube

@@ -128,7 +128,8 @@ def _parse(text: str) -> Spec | tuple[Problem, ...]:
 async def _fetch_budgets(kube: Kube, namespace: str, workload: Workload) -> tuple[BudgetView, ...]:
     target = workload.target
     if target is None or all(
-        pod.revision == target.update_revision and pod.ordinal in target.ordinals for pod in workload.pods
+        pod.revision == target.current_revision == target.update_revision and pod.ordinal in target.ordinals
+        for pod in workload.pods
     ):
         return ()
     listed = await kube.list_all(paths.poddisruptionbudgets(namespace))

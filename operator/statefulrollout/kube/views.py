@@ -89,6 +89,8 @@ def stateful_set_of(raw: Json) -> StatefulSetView:
         update_revision=status.get("updateRevision", ""),
         ordered=spec.get("podManagementPolicy", "OrderedReady") == "OrderedReady",
         update_strategy=spec.get("updateStrategy") or {},
+        updated=status.get("updatedReplicas", 0),
+        ready=status.get("readyReplicas", 0),
         version=metadata.get("resourceVersion", ""),
         ports=named,
         numbered_ports=numbered,

@@ -20,6 +20,13 @@ DRAINS: tuple[Any, ...] = (
     None,
 )
 MEMBERSHIPS: tuple[Any, ...] = ({}, {"stallSeconds": 20}, {"awaySeconds": 20, "unknownAfterSeconds": 5}, None)
+STEPS: tuple[list[Any], ...] = (
+    [],
+    [{"pods": 1, "pause": {"seconds": 5}}],
+    [{"pods": 1, "pause": {}}],
+    [{"pods": "50%", "pause": {"seconds": 20}}, {"pods": "100%", "pause": {"seconds": 1}}],
+)
+WINDOWS: tuple[list[Any], ...] = ([], [], [{"schedule": "*/2 * * * *", "durationSeconds": 60}])
 MIGRATE = {"apply": {"http": {"port": "admin", "path": "/migrate"}}}
 RESTORE = {"apply": {"http": {"port": "admin", "path": "/restore"}}}
 CHECK = {
@@ -32,12 +39,18 @@ CHECK = {
 @st.composite
 def specs(draw: st.DrawFn) -> dict[str, Any]:
     """What is merged into the default spec of the StatefulRollout."""
+    on_failure = draw(st.sampled_from(("Pause", "Rollback")))
     strategy = {
         "maxUnavailable": draw(st.sampled_from((1, 2, "40%", 3))),
         "soakSeconds": draw(st.sampled_from((2, 0, 10))),
         "progressDeadlineSeconds": draw(st.sampled_from((600, 30))),
         "unhealthyOutdated": draw(st.sampled_from(("ReplaceIfStuck", "Replace", "Wait"))),
         "removal": draw(st.sampled_from(("Evict", "Delete"))),
+        "onFailure": on_failure,
+        "reversible": on_failure == "Rollback" or draw(st.sampled_from((True, False))),
+        "steps": draw(st.sampled_from(STEPS)),
+        "minSecondsBetweenPods": draw(st.sampled_from((0, 5))),
+        "windows": draw(st.sampled_from(WINDOWS)),
     }
     spec = {
         "strategy": strategy,

@@ -51,6 +51,23 @@ def pause(scenario: Scenario, paused: int) -> None:
     _patch_rollout(scenario, {"paused": bool(paused)})
 
 
+def abort(scenario: Scenario, wanted: int) -> None:
+    """Give the wanted revision up, or go on with it."""
+    found = scenario.world.server.find(names.PLURAL, NAMESPACE, NAME)
+    if found and found["spec"]["strategy"].get("reversible", True):
+        _patch_rollout(scenario, {"abort": {"revision": scenario.wanted} if wanted else None})
+
+
+def promote(scenario: Scenario, step: int) -> None:
+    """Go on from a step."""
+    _patch_rollout(scenario, {"promote": {"revision": scenario.wanted, "step": step}})
+
+
+def retry(scenario: Scenario, nonce: int) -> None:
+    """Try the wanted revision again, if it has failed; it is not given up any more."""
+    _patch_rollout(scenario, {"abort": None, "retry": {"revision": scenario.wanted, "nonce": nonce}})
+
+
 def change_strategy(scenario: Scenario, limit: int) -> None:
     """Another budget."""
     _patch_rollout(scenario, {"strategy": {"maxUnavailable": limit}})
@@ -279,6 +296,9 @@ MISCHIEF: Mapping[Callable[..., None], tuple[tuple[Value, ...], ...]] = {
     delete_pod: ((0, 1, 2, 3), (30, 1, 0)),
     scale: ((3, 2, 1, 4, 5, 0),),
     pause: ((1, 0),),
+    abort: ((1, 0),),
+    promote: ((1, 2),),
+    retry: ((1, 2),),
     kill_leader: (),
     crash_at_write: (tuple(range(1, 13)), ("before", "after", "0.5", "3.0", "30.0")),
     freeze_leader: (SECONDS,),

@@ -69,7 +69,7 @@ def _mend(scenario: Scenario, story: Story, calm: tuple[tuple[object, ...], tupl
     wanted = merge_patched(SPEC, {**story.spec, "paused": False})
     if world.server.find(names.PLURAL, NAMESPACE, NAME) is None:
         world.server.create(names.PLURAL, NAMESPACE, {"metadata": {"name": NAME}, "spec": wanted}, USER)
-    mended = {"maxUnavailable": 1, "unhealthyOutdated": "ReplaceIfStuck"}
-    scenario.user.patch(names.PLURAL, {"spec": {"paused": False, "strategy": mended}})
+    mended = {"maxUnavailable": 1, "unhealthyOutdated": "ReplaceIfStuck", "steps": [], "windows": []}
+    scenario.user.patch(names.PLURAL, {"spec": {"paused": False, "abort": None, "strategy": mended}})
     scenario.user.scale(max(2, world.stateful_set()["spec"]["replicas"]))
     scenario.user.roll_out("kvstore:9")

@@ -91,6 +91,7 @@ class Application:
         self.requests: list[tuple[float, str, str, str]] = []
         self.lies: set[tuple[str, str]] = set()
         self.doubled = 0
+        self.health = "green"
         self._begun: dict[tuple[Holder, str], float] = {}
         self._moves: Moves | None = None
         self._has_membership = False
@@ -102,8 +103,9 @@ class Application:
         self._scripts.setdefault(hook, []).append(_Script(pod, deque(reactions), forever))
 
     def heal(self) -> None:
-        """Forget every script."""
+        """Forget every script, and be well."""
         self._scripts.clear()
+        self.health = "green"
 
     def write_keys(self, count: int) -> None:
         """Write that many keys, spread over the pods that run now."""
@@ -194,7 +196,7 @@ class Application:
                 members = document["members"]
                 return self._declare(holder, members["generation"], [*members["serving"], *members["joining"]])
             case _, "health":
-                return 200, {"state": "green"}
+                return 200, {"state": self.health}
         return 404, {}
 
     def _left(self, holder: Holder, hook: str, seconds: float, *, begin: bool = False) -> float | None:

@@ -132,6 +132,10 @@ class User:
         """A JSON merge patch."""
         self._world.server.update(plural, NAMESPACE, name, lambda old: dict(merge_patched(old, patch)), USER)
 
+    def say(self, **spec: Any) -> None:
+        """Change fields of the StatefulRollout's spec; None removes one."""
+        self.patch(names.PLURAL, {"spec": spec})
+
     def roll_out(self, image: str = "kvstore:2", **behaviour: Any) -> None:
         """Change the template."""
 

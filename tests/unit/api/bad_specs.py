@@ -117,6 +117,36 @@ REFUSED_BY_SCHEMA = [
     BadSpec("negative duration", strategy(soakSeconds=-1), "schema", "spec.strategy.soakSeconds"),
     BadSpec("duration as string", strategy(soakSeconds="10s"), "schema", "spec.strategy.soakSeconds"),
     BadSpec("yes instead of true", {"spec": {"paused": "yes"}}, "schema", "spec.paused"),
+    BadSpec("step without a rest", strategy(steps=[{"pods": 1}]), "schema", "spec.strategy.steps[0].pause"),
+    BadSpec("step of no pod", strategy(steps=[{"pods": 0, "pause": {}}]), "schema", "spec.strategy.steps[0].pods"),
+    BadSpec(
+        "window without an end",
+        strategy(windows=[{"schedule": "0 2 * * *"}]),
+        "schema",
+        "spec.strategy.windows[0].durationSeconds",
+    ),
+    BadSpec(
+        "rollback of what cannot go back",
+        strategy(onFailure="Rollback", reversible=False),
+        "schema",
+        "spec.strategy.onFailure",
+        ("set onFailure to Pause",),
+    ),
+    BadSpec(
+        "abort of what cannot go back",
+        {"spec": {"strategy": {"reversible": False}, "abort": {"revision": "kvstore-1"}}},
+        "schema",
+        "spec.abort",
+        ("paused",),
+    ),
+    BadSpec(
+        "abort and retry at once",
+        {"spec": {"abort": {"revision": "kvstore-1"}, "retry": {"revision": "kvstore-1", "nonce": 1}}},
+        "schema",
+        "spec.retry",
+        ("remove one",),
+    ),
+    BadSpec("promotion of no step", {"spec": {"promote": {"revision": "a", "step": 0}}}, "schema", "spec.promote.step"),
     BadSpec("unknown choice", strategy(removal="Force"), "schema", "spec.strategy.removal"),
     BadSpec(
         "target not a StatefulSet", {"spec": {"targetRef": {"kind": "Deployment"}}}, "schema", "spec.targetRef.kind"
@@ -208,6 +238,34 @@ REFUSED_BY_SCHEMA = [
 ]
 
 REFUSED_BY_OPERATOR = [
+    BadSpec(
+        "steps that do not rise",
+        strategy(steps=[{"pods": 2, "pause": {}}, {"pods": "50%", "pause": {}}, {"pods": 2, "pause": {}}]),
+        "operator",
+        "spec.strategy.steps[2].pods",
+        ("is 2", "must rise"),
+    ),
+    BadSpec(
+        "time zone that does not exist",
+        strategy(windows=[{"schedule": "0 2 * * *", "timeZone": "Europe/Berlln", "durationSeconds": 60}]),
+        "operator",
+        "spec.strategy.windows[0].timeZone",
+        ("Europe/Berlln", "IANA"),
+    ),
+    BadSpec(
+        "schedule with seconds",
+        strategy(windows=[{"schedule": "0 0 2 * * *", "durationSeconds": 60}]),
+        "operator",
+        "spec.strategy.windows[0].schedule",
+        ("five fields",),
+    ),
+    BadSpec(
+        "schedule that never comes",
+        strategy(windows=[{"schedule": "0 2 30 2 *", "durationSeconds": 60}]),
+        "operator",
+        "spec.strategy.windows[0].schedule",
+        ("0 2 30 2 *", "correct it"),
+    ),
     BadSpec(
         "target missing",
         {"spec": {"targetRef": {"name": "nowhere"}}},

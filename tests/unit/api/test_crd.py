@@ -135,7 +135,7 @@ def test_lists_merge_by_name(path: str, key: str) -> None:
 
 def test_columns_say_what_it_does() -> None:
     shown = [column["name"] for column in VERSION["additionalPrinterColumns"] if not column.get("priority")]
-    assert shown == ["Target", "Phase", "Updated", "Ready", "Paused", "Age"]
+    assert shown == ["Target", "Phase", "Step", "Updated", "Ready", "Paused", "Age"]
     for column in VERSION["additionalPrinterColumns"]:
         path = column["jsonPath"]
         if not path.startswith(".metadata"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from statefulrollout.core.budget import max_unavailable_of, unavailable_ordinals
+from statefulrollout.core.budget import pods_of, unavailable_ordinals
 from statefulrollout.core.snapshot import PodView
 from statefulrollout.core.stages import places_of
 from tests.builders import NOW, a_pod, a_rolling_set, a_snapshot
@@ -25,7 +25,7 @@ from tests.builders import NOW, a_pod, a_rolling_set, a_snapshot
     ],
 )
 def test_a_percentage_is_rounded_down_and_at_least_one(value: int | str, replicas: int, limit: int) -> None:
-    assert max_unavailable_of(value, replicas) == limit
+    assert pods_of(value, replicas) == limit
 
 
 LAST = a_pod("db-2")

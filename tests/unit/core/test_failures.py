@@ -128,8 +128,15 @@ def test_a_failure_is_forgotten_when_it_left_or_when_its_pods_became_healthy(
     remembered: bool, present: tuple[PodView, ...], wanted: str
 ) -> None:
     failed, announced = noted(*present, target=a_rolling_set(wanted=wanted), ledger=FAILED)
-    assert failed == (list(FAILED.failed) if remembered else [])
+    left = [each.model_copy(update={"left": wanted != "v2"}) for each in FAILED.failed]
+    assert failed == (left if remembered else [])
     assert announced == []
+
+
+def test_a_failure_is_forgotten_when_the_revision_comes_back_after_another() -> None:
+    present = (*pods(2), NEW.failing_probe())
+    failed, _ = noted(*present, target=a_rolling_set(wanted="v3"), ledger=FAILED)
+    assert noted(*present, ledger=FAILED.model_copy(update={"failed": tuple(failed)})) == ([], [])
 
 
 def test_one_healthy_pod_does_not_forgive_another_that_crashes() -> None:

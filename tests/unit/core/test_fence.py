@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 import pytest
 
-from statefulrollout.core.fence import STRATEGIES, UNREACHABLE, build_set_fence, fence_of, kind_of
+from statefulrollout.core.fence import STRATEGIES, UNREACHABLE, build_set_fence, fence_of, fence_of_way_back, kind_of
 from statefulrollout.core.snapshot import FenceKind, PodView
 from statefulrollout.core.stages import places_of
-from tests.builders import NOW, a_pod, a_rolling_set, a_set, a_snapshot, pods
+from tests.builders import NOW, a_pod, a_rolling_set, a_set, a_snapshot, a_spec, pods
 
 HOLD, FORWARD, ACCEPT, FOREIGN = FenceKind.HOLD, FenceKind.FORWARD, FenceKind.ACCEPT, FenceKind.FOREIGN
 OLD, NEW = pods(3), pods(3, "v2")
@@ -84,6 +84,41 @@ def test_the_fence_follows_the_table(row: Row) -> None:
     target = a_set(replicas, wanted=row.revision, fence=row.stands)
     places = places_of(a_snapshot(target, *row.pods), NOW)
     assert fence_of(target, places, may_move=row.may_move, may_accept=row.may_accept) is row.wanted
+
+
+class WayBack(NamedTuple):
+    """`updated` and `ready` are what the StatefulSet controller has counted."""
+
+    name: str
+    stands: FenceKind
+    wanted: FenceKind
+    pods: tuple[PodView, ...]
+    updated: int
+    ready: int = 3
+    observed: bool = True
+
+
+LEAVING = a_pod("db-2").at("v2").isolated("v1")
+WAYS_BACK = [
+    WayBack("some have not moved", FORWARD, HOLD, (*OLD[:2], NEW[2]), updated=1),
+    WayBack("some have not moved, and somebody wrote partition 0", ACCEPT, HOLD, (*OLD[:2], NEW[2]), updated=1),
+    WayBack("all have moved and serve", FORWARD, FORWARD, NEW, updated=3),
+    WayBack("all have moved and serve, and are just being accepted", ACCEPT, FORWARD, NEW, updated=3),
+    WayBack("one has left service, and is not counted yet", FORWARD, FORWARD, (*NEW[:2], LEAVING), updated=3),
+    WayBack("one has left service, and that is counted", FORWARD, HOLD, (*NEW[:2], LEAVING), updated=3, ready=2),
+    WayBack("one is counted as lost that serves again", FORWARD, FORWARD, NEW, updated=3, ready=2),
+    WayBack("what was counted is of an earlier spec", FORWARD, FORWARD, (*NEW[:2], LEAVING), 3, 2, observed=False),
+    WayBack("one is at the accepted revision again", HOLD, HOLD, (*NEW[:2], OLD[2]), updated=3),
+    WayBack("all are at the accepted revision again", HOLD, HOLD, OLD, updated=0),
+]
+
+
+@pytest.mark.parametrize("row", WAYS_BACK, ids=lambda row: row.name)
+def test_on_the_way_back_it_holds_once_the_revision_cannot_be_accepted_by_that(row: WayBack) -> None:
+    seen = 7 if row.observed else 6
+    target = a_rolling_set(fence=row.stands, updated=row.updated, ready=row.ready, observed_generation=seen)
+    places = places_of(a_snapshot(target, *row.pods, spec=a_spec(abort={"revision": "v2"})), NOW)
+    assert fence_of_way_back(target, places) is row.wanted
 
 
 @pytest.mark.parametrize("kind", [HOLD, FORWARD, ACCEPT])

@@ -9,6 +9,7 @@ import pytest
 
 from statefulrollout.core.guards import GUARDS, GUARDS_OF_STUCK_PODS, Scene, Verdict, judge
 from statefulrollout.core.judging import Judgement
+from statefulrollout.core.pacing import pacing_of
 from statefulrollout.core.snapshot import BudgetView, PodView, StatefulSetView
 from statefulrollout.core.stages import Place, places_of
 from tests.builders import NOW, a_check, a_ledger, a_pod, a_rolling_set, a_snapshot, a_spec, pods
@@ -30,15 +31,16 @@ def scene_of(
     chosen: frozenset[str] = frozenset(),
     answers: dict[str, Judgement] | None = None,
     troubles: tuple[str, ...] = (),
+    remembered: dict[str, Any] | None = None,
     **spec: Any,
 ) -> tuple[Scene, Place]:
     """The candidate among others that are healthy, unless told otherwise."""
-    snapshot = a_snapshot(
-        target, candidate, *others, spec=a_spec(**spec), ledger=a_ledger(failed=failed), budgets=budgets
-    )
+    ledger = a_ledger(failed=failed, **(remembered or {}))
+    snapshot = a_snapshot(target, candidate, *others, spec=a_spec(**spec), ledger=ledger, budgets=budgets)
     places = places_of(snapshot, NOW)
     place = next(place for place in places if place.pod.uid == candidate.uid)
-    return Scene(snapshot, target, places, chosen, answers or {}, troubles), place
+    pacing = pacing_of(snapshot, target, places, NOW)
+    return Scene(snapshot, target, places, chosen, answers or {}, troubles, pacing, ledger.chosen_at, NOW), place
 
 
 def said(guard: str, *arguments: Any, **named: Any) -> str:
@@ -84,6 +86,84 @@ def test_rollout_is_not_paused(observed: str, candidate: PodView, paused: bool) 
 )
 def test_revision_has_not_failed(observed: str, candidate: PodView, failed: str) -> None:
     assert said("revision_has_not_failed", candidate, failed=failed) == observed
+
+
+ABORTED: dict[str, Any] = {"abort": {"revision": "v2"}}
+ON_ITS_WAY_BACK = a_pod("db-2").at("v2")
+SHUT: dict[str, Any] = {"windows": [{"schedule": "0 9 * * *", "durationSeconds": 60}]}
+
+
+@pytest.mark.parametrize(
+    ("held", "candidate", "spec"),
+    [
+        (True, CANDIDATE, {}),
+        (False, CONDEMNED, {}),
+        (False, STUCK, {}),
+        (False, ON_ITS_WAY_BACK, ABORTED),
+    ],
+)
+def test_inside_a_maintenance_window(held: bool, candidate: PodView, spec: dict[str, Any]) -> None:
+    others = pods(3) if candidate is CONDEMNED else pods(2)
+    scene, place = scene_of(candidate, others, strategy=SHUT, **spec)
+    verdict = judge(scene, place)
+    expected = Verdict("inside_a_maintenance_window", "no window is open before 2027-01-15T09:00:00Z")
+    assert verdict == (expected if held else None)
+
+
+STEPS: list[dict[str, Any]] = [{"pods": 1, "pause": {}}, {"pods": 2, "pause": {"seconds": 60}}]
+MOVED = a_pod("db-1").at("v2")
+
+
+@pytest.mark.parametrize(
+    ("observed", "candidate", "other", "spec"),
+    [
+        ("", CANDIDATE, a_pod("db-1"), {}),
+        ("step 1 is 1 pods, and so many have left already", CANDIDATE, a_pod("db-1").isolated("v2"), {}),
+        ("step 1 is 1 pods, and so many have left already", CANDIDATE, MOVED.starting(), {}),
+        ("step 1 of 2 is reached (1 pods); to go on, set spec.promote to {revision: v2, step: 1}", STUCK, MOVED, {}),
+        ("", CANDIDATE, MOVED, {"promote": {"revision": "v2", "step": 1}}),
+        ("", CONDEMNED, MOVED, {}),
+        ("", ON_ITS_WAY_BACK, MOVED, ABORTED),
+    ],
+)
+def test_step_allows_another_pod(observed: str, candidate: PodView, other: PodView, spec: dict[str, Any]) -> None:
+    others = (a_pod("db-0"), other)
+    assert said("step_allows_another_pod", candidate, others, strategy={"steps": STEPS}, **spec) == observed
+
+
+def test_whoever_was_chosen_before_counts_for_the_step() -> None:
+    others, strategy = pods(2), {"steps": STEPS}
+    assert said("step_allows_another_pod", CANDIDATE, others, strategy=strategy, chosen=frozenset({"uid-db-1"}))
+    assert not said("step_allows_another_pod", CANDIDATE, others, strategy=strategy, chosen=frozenset({CANDIDATE.uid}))
+
+
+@pytest.mark.parametrize(
+    ("observed", "candidate", "ago", "spec"),
+    [
+        ("", CANDIDATE, None, {}),
+        ("", CANDIDATE, 60, {}),
+        ("59 of 60 s since the last pod (minSecondsBetweenPods)", CANDIDATE, 59, {}),
+        ("", CONDEMNED, 59, {}),
+        ("", ON_ITS_WAY_BACK, 59, ABORTED),
+    ],
+)
+def test_pace_is_respected(observed: str, candidate: PodView, ago: int | None, spec: dict[str, Any]) -> None:
+    remembered = {"chosen_at": None if ago is None else NOW - ago}
+    strategy = {"minSecondsBetweenPods": 60}
+    assert said("pace_is_respected", candidate, strategy=strategy, remembered=remembered, **spec) == observed
+
+
+def test_whoever_was_chosen_before_does_not_wait_for_itself() -> None:
+    strategy, remembered = {"minSecondsBetweenPods": 60}, {"chosen_at": NOW - 1}
+    chosen = frozenset({CANDIDATE.uid})
+    assert said("pace_is_respected", strategy=strategy, remembered=remembered, chosen=chosen) == ""
+
+
+def test_a_way_back_is_not_held_by_what_it_goes_back_from() -> None:
+    scene, place = scene_of(ON_ITS_WAY_BACK, failed="v2", **ABORTED)
+    assert judge(scene, place) is None
+    scene, place = scene_of(ON_ITS_WAY_BACK, failed="v2", paused=True, **ABORTED)
+    assert judge(scene, place) == Verdict("rollout_is_not_paused", "spec.paused is true")
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from statefulrollout.api import names
 from statefulrollout.core.actions import MarkPod, RemovePod, SetFence, WriteLedger
 from statefulrollout.core.asks import Answer
-from statefulrollout.core.budget import max_unavailable_of, unavailable_ordinals
+from statefulrollout.core.budget import pods_of, unavailable_ordinals
 from statefulrollout.core.fence import kind_of
 from statefulrollout.core.plan import Plan, decide
 from statefulrollout.core.snapshot import FenceKind, PodView, Snapshot
@@ -139,7 +139,7 @@ def places_by_uid(plan: Plan) -> dict[str, Place]:
 def test_i1_no_decision_exceeds_the_budget(snapshot: Snapshot) -> None:
     plan, target = decide(snapshot, NOW), snapshot.target
     assert target is not None
-    limit = max_unavailable_of(snapshot.rollout.spec.strategy.max_unavailable, target.replicas)
+    limit = pods_of(snapshot.rollout.spec.strategy.max_unavailable, target.replicas)
     before = unavailable_ordinals(target, plan.places)
     shut = {
         action.pod.ordinal

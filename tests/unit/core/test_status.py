@@ -13,7 +13,8 @@ from statefulrollout.api.v1alpha1 import Status
 from statefulrollout.core.asks import Answer
 from statefulrollout.core.plan import decide
 from statefulrollout.core.snapshot import FenceKind, PodView, StatefulSetView
-from statefulrollout.core.status import build_status, refusal, timestamp
+from statefulrollout.core.status import build_status, refusal
+from statefulrollout.core.timestamps import timestamp
 from tests.builders import (
     DRAIN,
     NOW,

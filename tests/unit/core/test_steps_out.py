@@ -179,6 +179,13 @@ def test_a_pod_that_came_to_life_after_it_was_chosen_as_broken_is_drained_like_a
     assert [ask.title for ask in Case(revived).step.asks] == ["drain"]
 
 
+def test_a_pod_without_a_gate_that_came_to_life_goes_back_to_be_judged_anew() -> None:
+    pod = OLD.isolated("v2", stuck=True).ungated()
+    mark = the_mark(Case(pod).step)
+    assert (mark.reason, mark.facts) == ("PodReturning", Facts("v2", IDS, returning=True))
+    assert mark.conditions == {}
+
+
 def test_with_nobody_left_to_take_over_nothing_is_migrated() -> None:
     alone = a_pod("db-0").drained("v2")
     step = Case(alone, a_rolling_set(2), migrate=MIGRATE).step

@@ -127,9 +127,21 @@ UPDATED = a_raw_pod("db-0", metadata={"labels": {"app": "db", "controller-revisi
 CONDEMNED = a_raw_pod("db-7", metadata={"labels": {"app": "db", "controller-revision-hash": "db-v2"}})
 
 
-@pytest.mark.parametrize(("pod", "looks"), [(a_raw_pod("db-0"), True), (UPDATED, False), (CONDEMNED, True)])
-async def test_disruption_budgets_are_looked_at_only_while_a_pod_is_to_leave(pod: Json, looks: bool) -> None:
+@pytest.mark.parametrize(
+    ("pod", "accepted", "looks"),
+    [
+        (a_raw_pod("db-0"), "db-v1", True),
+        (a_raw_pod("db-0"), "db-v2", True),
+        (UPDATED, "db-v1", True),
+        (UPDATED, "db-v2", False),
+        (CONDEMNED, "db-v2", True),
+    ],
+)
+async def test_disruption_budgets_are_looked_at_only_while_a_pod_may_leave(
+    pod: Json, accepted: str, looks: bool
+) -> None:
     kube = a_cluster(pod)
+    kube.objects[SET]["status"]["currentRevision"] = accepted
     kube.objects |= {f"{BUDGETS}/pdb": PDB, f"{BUDGETS}/other": FOREIGN}
     snapshot = await seen(kube)
     assert isinstance(snapshot, Snapshot)

@@ -47,4 +47,6 @@ class I10Status(Rule):
         leaving = [pod["metadata"]["name"] for pod in self._world.pods() if leaves_for(pod)]
         if is_true(item, names.READY) and not was_ready and leaving:
             return f"Ready although {leaving} are on their way out"
+        if is_true(item, names.READY) and status["acceptedRevision"] != status["wantedRevision"]:
+            return f"Ready although {status['wantedRevision']} is wanted and {status['acceptedRevision']} accepted"
         return None

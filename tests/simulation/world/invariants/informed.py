@@ -16,11 +16,16 @@ from tests.simulation.world.world import World
 class Read:
     """What a replica read last."""
 
-    exists: bool = False
-    paused: bool = False
+    spec: Mapping[str, Any] = field(default_factory=dict)
     wanted: str = ""
+    accepted: str = ""
     ordinals: range = range(0)
-    strategy: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def strategy(self) -> Mapping[str, Any]:
+        """How far and how fast the rollout may go."""
+        found: Mapping[str, Any] = self.spec.get("strategy", {})
+        return found
 
 
 class Informed(Rule):
@@ -35,12 +40,12 @@ class Informed(Rule):
             return None
         read = self._read.get(id(request.link), Read())
         if request.method == "GET" and request.plural == names.PLURAL:
-            spec = rollout_spec(self.world)
-            read = Read(bool(spec), bool(spec.get("paused")), read.wanted, read.ordinals, spec.get("strategy", {}))
+            read = replace(read, spec=rollout_spec(self.world))
         elif request.method == "GET" and request.plural == "statefulsets" and request.name:
             found = self.world.stateful_set()
             ordinals = range(found["spec"]["replicas"])
-            read = replace(read, wanted=found["status"].get("updateRevision", ""), ordinals=ordinals)
+            wanted, accepted = (found["status"].get(f"{which}Revision", "") for which in ("update", "current"))
+            read = replace(read, wanted=wanted, accepted=accepted, ordinals=ordinals)
         elif request.writes and request.plural == "pods":
             return self.judge(request, read)
         self._read[id(request.link)] = read

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from statefulrollout.api import names
 from tests.simulation.world.apiserver import OPERATOR
-from tests.simulation.world.invariants.base import SCALE_DOWN, Rule, leaves_for
+from tests.simulation.world.invariants.base import SCALE_DOWN, Rule, is_ready, leaves_for, resolved
 from tests.simulation.world.invariants.informed import Informed, Read
 from tests.simulation.world.objects import ordinal_of
 from tests.simulation.world.podtemplate import revision_of
 from tests.simulation.world.rest import Request
-from tests.simulation.world.world import NAMESPACE
+from tests.simulation.world.world import NAME, NAMESPACE
 
 GUARDED = ("pods", "statefulsets", names.LEDGER_PLURAL)
 """What only the leader writes; events harm nobody, and a status is a compare-and-swap."""
@@ -32,14 +33,45 @@ class _Departures(Informed):
 
 
 class I4Paused(_Departures):
-    """Nothing new moves while the rollout is paused, or after the object is gone."""
+    """Nothing new moves while paused, outside a window, past an unpromoted step, or after the object is gone."""
 
     def _problem(self, request: Request, read: Read, wanted: str) -> str | None:
-        if not read.exists:
+        if not read.spec:
             return f"{request.name} was taken out of service, and there is no StatefulRollout"
-        if read.paused and wanted != SCALE_DOWN:
+        if wanted == SCALE_DOWN:
+            return None
+        if read.spec.get("paused"):
             return f"{request.name} was taken out of service for {wanted} while the rollout was paused"
+        if wanted != read.wanted or wanted == read.accepted:
+            return None
+        served = request.before is not None and is_ready(request.before)
+        if served and not _is_open(read.strategy.get("windows", []), request.at):
+            return f"{request.name} was taken out of service outside every window"
+        allowed = _promoted_total(read)
+        pods = [pod for pod in self.world.pods() if ordinal_of(pod["metadata"]["name"]) in read.ordinals]
+        moved = sum(wanted in (revision_of(pod), leaves_for(pod)) for pod in pods)
+        if allowed is not None and moved > allowed:
+            return f"{request.name} is number {moved} to leave for {wanted}, and {allowed} were promoted"
         return None
+
+
+def _is_open(windows: list[Mapping[str, Any]], now: float) -> bool:
+    """Of windows that open every so many minutes."""
+    for window in windows:
+        period = 60.0 * int(window["schedule"].split()[0].removeprefix("*/"))
+        if now % period < window["durationSeconds"]:
+            return True
+    return not windows
+
+
+def _promoted_total(read: Read) -> int | None:
+    """The first step at which only the user lets the rollout go on; None where there is none left."""
+    promote = read.spec.get("promote") or {}
+    passed = promote["step"] if promote.get("revision") == read.wanted else 0
+    steps = read.strategy.get("steps") or []
+    waiting = (step for number, step in enumerate(steps, 1) if not step["pause"] and number > passed)
+    first = next(waiting, None)
+    return None if first is None else resolved(first["pods"], len(read.ordinals))
 
 
 class I11Outdated(_Departures):
@@ -51,7 +83,15 @@ class I11Outdated(_Departures):
             return None
         if wanted == read.wanted and revision_of(pod) != wanted:
             return None
+        if wanted == read.accepted and revision_of(pod) != wanted and self._is_given_up(read):
+            return None
         return f"{request.name} at {revision_of(pod)} leaves for {wanted}, and {read.wanted} is wanted"
+
+    def _is_given_up(self, read: Read) -> bool:
+        ledger = self.world.server.find(names.LEDGER_PLURAL, NAMESPACE, NAME)
+        failed = [each["revision"] for each in (ledger["spec"].get("failed") or [])] if ledger else []
+        rolls_back = read.strategy.get("onFailure") == "Rollback" and read.wanted in failed
+        return rolls_back or (read.spec.get("abort") or {}).get("revision") == read.wanted
 
 
 class I12OneLeader(Rule):

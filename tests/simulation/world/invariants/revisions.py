@@ -15,9 +15,9 @@ class I5Revision(Rule):
     """A pod that dies comes back at the revision that the fence gives; one that dies while paused, at the accepted one.
 
     The second half counts once a leader has known of the pause for `seconds_to_close`, undisturbed: nobody else wrote
-    `updateStrategy`, and none of its requests failed. It is for pods that were not released, while another pod is
-    outdated: once all are updated, a fence that holds would accept the revision unsoaked, so it has to stay open. So it
-    has to while the place of a released pod is vacant.
+    `updateStrategy`, and none of its requests failed. It is for pods that were not released, of a reversible revision,
+    while another pod is outdated: once all are updated, a fence that holds would accept the revision unsoaked, so it
+    has to stay open. So it has to while the place of a released pod is vacant.
     """
 
     def __init__(self, world: World, seconds_to_close: float = 5.0) -> None:
@@ -31,7 +31,8 @@ class I5Revision(Rule):
         if not request.led or request.status != 200:
             self._known_since = None
         elif request.method == "GET" and request.plural == names.PLURAL:
-            paused = rollout_spec(self._world).get("paused", False)
+            spec = rollout_spec(self._world)
+            paused = spec.get("paused", False) and spec.get("strategy", {}).get("reversible", True)
             self._known_since = (self._known_since or request.at) if paused else None
         return None
 
@@ -71,7 +72,8 @@ class I5Revision(Rule):
 class I13Soaked(Rule):
     """`currentRevision` never advances to a revision with a pod that has not served for `soakSeconds`.
 
-    Exempt is what somebody else brought about by writing `updateStrategy`: the controller is faster than we are; and
+    Exempt is what somebody else brought about by writing `updateStrategy`: the controller is faster than we are; what
+    the user wanted by `deletionPolicy: Release`, until the operator has written it for another StatefulRollout; and
     what had been accepted before: a controller with an old cache may write an old status once, and mend it.
     """
 
@@ -79,8 +81,13 @@ class I13Soaked(Rule):
         self._world = world
         self._ready_since: dict[str, float] = {}
         self._accepted: set[str] = set()
+        self._is_released = False
 
     def on_change(self, change: Change) -> str | None:
+        if change.plural == names.PLURAL and change.after is None:
+            self._is_released = change.item["spec"].get("deletionPolicy") == "Release"
+        if change.plural == "statefulsets" and change.who == OPERATOR and rollout_spec(self._world):
+            self._is_released = False
         if change.plural == "pods":
             uid = change.item["metadata"]["uid"]
             if change.after is None or not is_ready(change.after):
@@ -97,7 +104,7 @@ class I13Soaked(Rule):
     def _problem(self, revision: str, change: Change) -> str | None:
         spec = rollout_spec(self._world)
         writers = {entry["manager"] for entry in change.item["metadata"]["managedFields"]}
-        if not spec or writers != {names.FIELD_MANAGER}:
+        if not spec or self._is_released or writers != {names.FIELD_MANAGER}:
             return None
         soak = spec.get("strategy", {}).get("soakSeconds", 10)
         for pod in self._world.pods():
