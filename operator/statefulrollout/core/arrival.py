@@ -149,9 +149,11 @@ def _open_gate(stand: Stand, place: Place, step: Step, reason: str, message: str
 
 
 def _would_complete(stand: Stand, place: Place) -> bool:
-    """Whether the pod is the last that keeps a revision from being accepted that was given up."""
+    """Whether the pod, out of service, is the last that keeps a revision from being accepted that was given up."""
     target = stand.snapshot.target
     if target is None or not is_given_up(stand.snapshot) or place.pod.revision != target.update_revision:
+        return False
+    if place.pod.ready:
         return False
     others = {other.pod.ordinal: other.pod.revision for other in stand.around.places if other.pod.uid != place.pod.uid}
     return all(

@@ -90,8 +90,8 @@ def migrate(stand: Stand, place: Place) -> Step:
 
 
 def _release(stand: Stand, place: Place, step: Step) -> Step:
-    if not stand.fence_stands:
-        return replace(step, waiting=Waiting("fence", "the StatefulSet controller has not seen updateStrategy yet"))
+    if waiting := _fence_waiting(stand, place):
+        return replace(step, waiting=waiting)
     message, facts = f"released for {place.leaves_for}", _leaving_facts(stand, place)
     mark = MarkPod(place.pod, "PodReleased", message, {**CLOSED, **LET_GO}, facts=facts)
     completed = (
@@ -100,6 +100,16 @@ def _release(stand: Stand, place: Place, step: Step) -> Step:
         if entry.uid == place.pod.uid and questions.undo_reaches_others(entry)
     )
     return replace(step, actions=(mark, _removal(stand, place)), opens=(*step.opens, *completed), waiting=None)
+
+
+def _fence_waiting(stand: Stand, place: Place) -> Waiting | None:
+    """What is awaited before the pod may be gone, so that it comes back at the revision it shall have."""
+    if not stand.fence_stands:
+        return Waiting("fence", "the StatefulSet controller has not seen updateStrategy yet")
+    if stand.turns and place.pod.gated and not place.condemned:
+        # One without a gate is counted until it terminates, so the fence can turn no sooner.
+        return Waiting("fence", "the StatefulSet controller has not counted yet that the pod is out of service")
+    return None
 
 
 def _leaving_facts(stand: Stand, place: Place) -> Facts:
@@ -126,8 +136,8 @@ def see_off(stand: Stand, place: Place) -> Step:
     closes = tuple(entry.id for entry in stand.snapshot.ledger.open_hooks if entry.uid == place.pod.uid)
     if place.pod.terminating:
         return Step(closes=closes, waiting=Waiting("kubelet", "stopping within its grace period"))
-    if not stand.fence_stands:
-        return Step(closes=closes, waiting=Waiting("fence", "the StatefulSet controller has not seen it yet"))
+    if waiting := _fence_waiting(stand, place):
+        return Step(closes=closes, waiting=waiting)
     return Step(actions=(_removal(stand, place),), closes=closes)
 
 

@@ -102,7 +102,8 @@ def decide(snapshot: Snapshot, now: float) -> Plan:
     stand = Stand(
         around=around,
         membership=members.waiting,
-        fence_stands=_stands(snapshot, target, fence),
+        fence_stands=kind_of(target.update_strategy) is fence and target.observed,
+        turns=is_given_up(snapshot) and fence is not FenceKind.HOLD,
         may_close_gate=False,
         now=now,
     )
@@ -202,12 +203,6 @@ def _fence(
     )
 
 
-def _stands(snapshot: Snapshot, target: StatefulSetView, fence: FenceKind) -> bool:
-    """Whether a pod that is deleted now comes back at the revision that it shall have."""
-    stands = kind_of(target.update_strategy) is fence and target.observed
-    return stands and (fence is FenceKind.HOLD or not is_given_up(snapshot))
-
-
 def _steps(stand: Stand, target: StatefulSetView) -> tuple[dict[str, Step], frozenset[str]]:
     """The step of every pod, and the UIDs of those whose open gate closes for a restore.
 
@@ -268,8 +263,8 @@ def _recheck_at(
     times = [members.recheck_at, pacing.recheck_at, *(step.recheck_at for step in steps.values())]
     if around.snapshot.ledger.chosen_at is not None:
         times.append(around.snapshot.ledger.chosen_at + spec.strategy.min_seconds_between_pods)
-    if is_given_up(around.snapshot) and not stand.fence_stands:
-        # No event tells what the StatefulSet controller has counted.
+    if stand.turns and any(place.stage in IN_MOTION for place in around.places):
+        # No event tells of everything that the StatefulSet controller has counted.
         times.append(now + COUNT_SECONDS)
     times += [
         reports[ask.id].since + check.deadline_seconds

@@ -60,6 +60,7 @@ class Stand:
         around: the snapshot, the places and the roster.
         membership: what the membership waits for; None where it is settled or not used.
         fence_stands: the fence that shall stand does, and the StatefulSet controller has seen it.
+        turns: pods go back, and one that were gone now would come back at the revision that is given up.
         may_close_gate: whether the budget can spare a serving pod for its restore.
         now: seconds since the epoch.
     """
@@ -67,6 +68,7 @@ class Stand:
     around: Surroundings
     membership: Waiting | None
     fence_stands: bool
+    turns: bool
     may_close_gate: bool
     now: float
 

@@ -48,6 +48,9 @@ class Declared(NamedTuple):
     members: tuple[str, ...]
 
 
+IN_PROGRESS: tuple[int, Json] = (202, {"progress": 1})
+
+
 @dataclass
 class Moves:
     """Keys on their way to the owners that a declaration gives them; `members` maps names to pod UIDs."""
@@ -150,6 +153,8 @@ class Application:
             self.doubled = left
         hook = path.strip("/").split("/")[0]
         reply = self._scripted(hook, sandbox)
+        if reply == IN_PROGRESS and (method, hook) == ("POST", "drain"):
+            self._left(holder, hook, self.drain_seconds, begin=True)
         if reply is None:
             reply = self._reply(holder, method, hook, json.loads(body) if body else {})
         shown = str(reply[0]) if isinstance(reply, tuple) else str(reply)
@@ -169,7 +174,7 @@ class Application:
                     return reaction
                 if reaction == 200:
                     self.lies.add((sandbox.uid, hook))
-                return reaction, {"progress": 1} if reaction == 202 else {}
+                return IN_PROGRESS if reaction == 202 else (reaction, {})
         return None
 
     def _reply(self, holder: Holder, method: str, hook: str, document: Json) -> tuple[int, Json]:

@@ -55,6 +55,7 @@ class Case:
         reports: dict[str, Report] | None = None,
         pending: Waiting | None = None,
         fence_stands: bool = True,
+        turns: bool = False,
         may_close_gate: bool = True,
         **spec: Any,
     ) -> None:
@@ -77,6 +78,7 @@ class Case:
             around=Surroundings(snapshot, places, roster_of(snapshot, places, NOW, self.restored)),
             membership=pending,
             fence_stands=fence_stands,
+            turns=turns,
             may_close_gate=may_close_gate,
             now=NOW,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,8 +10,9 @@ import pytest
 from statefulrollout.api import names
 from statefulrollout.core.asks import Answer
 from statefulrollout.core.snapshot import Facts, PodView
-from statefulrollout.core.stages import Stage
+from statefulrollout.core.stages import Stage, places_of
 from statefulrollout.core.step import CLOSED, OPENED
+from statefulrollout.core.steps import step_of
 from tests.builders import (
     MEMBERSHIP,
     NOW,
@@ -18,7 +20,10 @@ from tests.builders import (
     APod,
     a_pod,
     a_report,
+    a_rolling_set,
     a_set,
+    a_snapshot,
+    a_spec,
 )
 from tests.unit.core.one_pod import (
     NEW,
@@ -100,6 +105,19 @@ def test_a_gate_waits_for_the_membership_and_for_the_fence(pod: PodView) -> None
     unfenced = Case(pod, fence_stands=False).step
     assert unfenced.actions == ()
     assert wait_of(unfenced)[0] == "fence"
+
+
+@pytest.mark.parametrize(("opens", "other"), [(False, "v2"), (True, "v1")])
+def test_a_gate_stays_shut_that_alone_keeps_what_is_given_up_from_being_accepted(opens: bool, other: str) -> None:
+    target = a_rolling_set(2)
+    spec: dict[str, Any] = {"abort": {"revision": "v2"}}
+    places = places_of(a_snapshot(target, a_pod("db-0").at(other), spec=a_spec(**spec)), NOW)
+    stand = Case(a_pod("db-1").at("v2").came_back(), target, **spec).stand
+    place = stand.around.places[-1]
+    around = replace(stand.around, places=(*places, place))
+    step = step_of(replace(stand, around=around), place)
+    assert bool(step.actions) is opens
+    assert opens or wait_of(step)[0] == "fence"
 
 
 def test_a_gate_needs_no_fence_where_nothing_rolls() -> None:

@@ -233,6 +233,19 @@ def test_nobody_is_let_go_before_the_fence_stands(pod: PodView) -> None:
     assert wait_of(step)[0] == "fence"
 
 
+BACK: dict[str, Any] = {"abort": {"revision": "v2"}}
+GOES_BACK = a_pod("db-2").at("v2")
+
+
+@pytest.mark.parametrize("pod", [GOES_BACK.isolated("v1"), GOES_BACK.drained("v1"), GOES_BACK.let_go("v1")])
+def test_on_the_way_back_nobody_is_let_go_before_the_fence_has_turned(pod: APod) -> None:
+    step = Case(pod, turns=True, opened=DRAINED, **BACK).step
+    assert step.actions == ()
+    assert wait_of(step) == ("fence", "the StatefulSet controller has not counted yet that the pod is out of service")
+    assert Case(pod, opened=DRAINED, **BACK).step.actions
+    assert Case(pod.ungated(), turns=True, opened=DRAINED, **BACK).step.actions
+
+
 def test_what_others_were_told_of_a_released_pod_is_completed_and_not_undone() -> None:
     entry = undo_of(OLD, a_pod("db-0"))
     alone = undo_of(OLD, OLD).model_copy(update={"id": "alone"})
