@@ -177,6 +177,12 @@ class Shop:
         patch = json.dumps({"spec": spec})
         self.kubectl.run("patch", "sro", NAME, "-n", self.namespace, "--type=merge", "-p", patch)
 
+    def apply_rollout_again(self, manager: str) -> None:
+        """Apply the StatefulRollout as it was ordered, server-side, as this field manager."""
+        manifest = json.dumps(build_rollout(NAME, self.namespace, **build_spec(self.order.rollout)))
+        options = ("--server-side", "--force-conflicts", f"--field-manager={manager}", "-f", "-")
+        self.kubectl.run("apply", *options, stdin=manifest)
+
     def patch_stateful_set(self, spec: Json) -> None:
         """Change the StatefulSet's spec, by a merge patch."""
         patch = json.dumps({"spec": spec})

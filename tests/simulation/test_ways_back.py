@@ -7,6 +7,7 @@ import pytest
 from statefulrollout.api import names
 from tests.simulation.scenario import a_scenario
 from tests.simulation.stories.enemies import delay_controller
+from tests.simulation.world.objects import is_true
 
 POLICIES = pytest.mark.parametrize("policy", ["OrderedReady", "Parallel"])
 RED = {
@@ -47,6 +48,22 @@ async def test_a_revision_that_a_check_fails_when_its_last_pod_soaks_goes_back(p
     scenario.world.application.health = "red"
     message = await scenario.until_back()
     assert "failed (CheckFailed): check green failed" in message
+    assert scenario.world.lost_keys == set()
+
+
+@POLICIES
+@pytest.mark.parametrize("lag", [0.3, 2.0])
+async def test_a_check_that_fails_while_the_kubelet_is_about_to_call_the_last_pod_ready(
+    policy: str, lag: float
+) -> None:
+    spec = {"strategy": {"onFailure": "Rollback", "soakSeconds": 10}, "checks": [RED]}
+    scenario = await a_scenario(replicas=3, policy=policy, spec=spec)
+    scenario.world.kubelet.lag = lag
+    await scenario.roll_out()
+    await scenario.until_stage("Restoring", "kvstore-0")
+    await scenario.world.run(until=lambda: is_true(scenario.world.pod(0), names.SERVING), limit_seconds=60)
+    scenario.world.application.health = "red"
+    await scenario.until_back()
     assert scenario.world.lost_keys == set()
 
 

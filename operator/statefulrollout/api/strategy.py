@@ -85,7 +85,7 @@ class Strategy(Model):
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
-            rule="self.reversible || self.onFailure != 'Rollback'",
+            rule="!(has(self.reversible) && !self.reversible && has(self.onFailure) && self.onFailure == 'Rollback')",
             message="a revision that is not reversible cannot be rolled back: set onFailure to Pause, "
             "or reversible to true",
             field_path=".onFailure",

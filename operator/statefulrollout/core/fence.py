@@ -17,12 +17,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from statefulrollout.api import names
 from statefulrollout.core.actions import SetFence
-from statefulrollout.core.snapshot import FenceKind, StatefulSetView
+from statefulrollout.core.snapshot import FenceKind, PodView, StatefulSetView
 from statefulrollout.core.stages import Place, Stage
 
 UNREACHABLE = 2_147_483_647
 """The largest partition the API takes: no ordinal is at or above it."""
+
+KUBELET_SECONDS = 10.0
+"""By when the kubelet has surely seen a closed gate."""
 
 STRATEGIES: Mapping[FenceKind, Mapping[str, object]] = {
     FenceKind.HOLD: {"type": "RollingUpdate", "rollingUpdate": {"partition": UNREACHABLE}},
@@ -84,13 +88,31 @@ def fence_of(target: StatefulSetView, places: Sequence[Place], *, may_move: bool
     return FenceKind.FORWARD
 
 
-def fence_of_way_back(target: StatefulSetView, places: Sequence[Place]) -> FenceKind:
+def fence_of_way_back(target: StatefulSetView, places: Sequence[Place], now: float) -> FenceKind:
     """The fence that shall stand while pods go back to the accepted revision, and afterwards."""
-    live = kind_of(target.update_strategy)
+    if kind_of(target.update_strategy) is FenceKind.HOLD:
+        return FenceKind.HOLD
     counted = target.observed and (target.updated < target.replicas or target.ready < target.replicas)
-    serving = [place for place in places if place.pod.revision == target.update_revision and place.pod.ready]
-    shown = len({place.pod.ordinal for place in serving} & set(target.ordinals)) < target.replicas
-    return FenceKind.HOLD if live is FenceKind.HOLD or (counted and shown) else FenceKind.FORWARD
+    kept = any(
+        _keeps_from_accepting(target, place.pod, now) for place in places if place.pod.ordinal in target.ordinals
+    )
+    return FenceKind.HOLD if counted and kept else FenceKind.FORWARD
+
+
+def _keeps_from_accepting(target: StatefulSetView, pod: PodView, now: float) -> bool:
+    """Whether the StatefulSet controller cannot accept the wanted revision as long as the pod is what it is.
+
+    That a pod is not ready is not enough: the kubelet may be about to write that it is, from what it saw a moment ago.
+    It has seen the gate closed once it wrote the pod off after that.
+    """
+    if pod.revision != target.update_revision or pod.terminating:
+        return True
+    closed, dark = pod.since(names.SERVING), pod.since("Ready")
+    if not pod.gated or pod.serving or pod.ready:
+        return False
+    if closed is None or now >= closed + KUBELET_SECONDS:
+        return True
+    return dark is not None and dark > closed
 
 
 def _is_vacant(place: Place | None) -> bool:

@@ -98,7 +98,10 @@ def decide(snapshot: Snapshot, now: float) -> Plan:
     restored = restored_pods(snapshot, places, now)
     around = Surroundings(snapshot, places, membership.roster_of(snapshot, places, now, restored))
     members = plan_membership(around, now)
-    fence = _fence(snapshot, target, places, checks, pacing)
+    if is_given_up(snapshot):
+        fence = fence_of_way_back(target, places, now)
+    else:
+        fence = _fence(snapshot, target, places, checks, pacing)
     stand = Stand(
         around=around,
         membership=members.waiting,
@@ -190,8 +193,6 @@ def _fence(
     checks: Mapping[str, Judgement],
     pacing: Pacing,
 ) -> FenceKind:
-    if is_given_up(snapshot):
-        return fence_of_way_back(target, places)
     spec, failed = snapshot.rollout.spec, has_failed(snapshot, target.update_revision)
     after = [check.name for check in spec.checks if CheckAt.AFTER_POD in check.at]
     moved = any(place.pod.revision == target.update_revision for place in places)

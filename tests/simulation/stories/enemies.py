@@ -250,6 +250,11 @@ def delay_endpoints(scenario: Scenario, lag: float) -> None:
     scenario.world.endpoints.lag = lag
 
 
+def delay_kubelet(scenario: Scenario, lag: float) -> None:
+    """What the kubelet says of a pod's gates is that old from now on."""
+    scenario.world.kubelet.lag = lag
+
+
 def lose_webhook(scenario: Scenario, seconds: float) -> None:
     """Pods are created without asking the operator for a while."""
     webhook = scenario.world.webhook
@@ -320,6 +325,7 @@ MISCHIEF: Mapping[Callable[..., None], tuple[tuple[Value, ...], ...]] = {
     lose_node: ((0, 1, 2), SECONDS),
     delay_controller: (SECONDS,),
     delay_endpoints: ((0.1, 1.0, 5.0),),
+    delay_kubelet: ((0.5, 2.0, 5.0),),
     lose_webhook: (SECONDS,),
 }
 """Every deed, and for each of its arguments the values that it may have, the mildest first."""

@@ -61,6 +61,7 @@ def _mend(scenario: Scenario, story: Story, calm: tuple[tuple[object, ...], tupl
     world.application.doubled = 0
     world.webhook.up = True
     world.endpoints.lag = 0.1
+    world.kubelet.lag = 0.0
     for node in list(world.kubelet.down):
         world.nodes.restore(node)
     for informer in (world.stateful_set_controller.pods, world.stateful_set_controller.sets):

@@ -25,6 +25,8 @@ from tests.simulation.world.refusals import refused
 from tests.simulation.world.timeline import Timeline, Worker
 
 DISRUPTION_CONTROLLER = f"{KUBE_CONTROLLERS}:disruption-controller"
+RESYNC_SECONDS = 3600.0
+"""From one look at every budget to the next, whatever was heard; twelve hours and more in a real controller."""
 DELETION_SECONDS = 120.0
 """How long a budget waits for an evicted pod to be deleted."""
 
@@ -88,11 +90,17 @@ class DisruptionController:
         self._timeline = timeline
         self._worker = Worker(timeline, "disruption controller", self._sync, latency)
         server.subscribers.append(self._notice)
+        timeline.after(RESYNC_SECONDS, "disruption controller resyncs", self._resync)
 
     def _notice(self, change: Change) -> None:
         if change.plural in ("pods", "poddisruptionbudgets"):
             for budget in self._server.list("poddisruptionbudgets", change.item["metadata"]["namespace"]):
                 self._worker.add(f"{budget['metadata']['namespace']}/{budget['metadata']['name']}")
+
+    def _resync(self) -> None:
+        for budget in self._server.list("poddisruptionbudgets"):
+            self._worker.add(f"{budget['metadata']['namespace']}/{budget['metadata']['name']}")
+        self._timeline.after(RESYNC_SECONDS, "disruption controller resyncs", self._resync)
 
     def _sync(self, key: str) -> bool:
         namespace, name = key.split("/")

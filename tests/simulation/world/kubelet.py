@@ -30,6 +30,7 @@ class Kubelet:
         nodes: names of the nodes, which pods take in turn by ordinal.
         down: nodes whose kubelet does nothing any more.
         default: behaviour of pods that say nothing.
+        lag: seconds from a change of a pod until what the kubelet saw of it is in the pod's status; 0 for at once.
         ended: called with (pod uid, container ID) when an application container has ended.
     """
 
@@ -40,6 +41,7 @@ class Kubelet:
         self.nodes = ("node-a", "node-b", "node-c")
         self.down: set[str] = set()
         self.default = Behaviour()
+        self.lag = 0.0
         self.sandboxes: dict[str, Sandbox] = {}
         self.ended: list[Callable[[str, str], None]] = []
         server.subscribers.append(self._hear)
@@ -108,9 +110,13 @@ class Kubelet:
                 grace = float(change.item["metadata"]["deletionGracePeriodSeconds"])
                 seconds = min(sandbox.behaviour.stop_seconds, grace)
                 self._timeline.after(seconds, f"{sandbox.name} stops", lambda: self._stop(sandbox))
-            if change.who != KUBELET and not sandbox.noticed:
+            if change.who != KUBELET and self.lag:
+                self._timeline.after(
+                    self.lag, f"kubelet looks at {sandbox.name}", partial(self._look, sandbox, change.item)
+                )
+            elif change.who != KUBELET and not sandbox.noticed:
                 sandbox.noticed = True
-                self._timeline.soon(SECONDS_TO_NOTICE, f"kubelet looks at {sandbox.name}", lambda: self._look(sandbox))
+                self._timeline.soon(SECONDS_TO_NOTICE, f"kubelet looks at {sandbox.name}", partial(self._look, sandbox))
 
     def _schedule(self, uid: str, change: Change) -> None:
         pod = self._server.find("pods", change.item["metadata"]["namespace"], change.name)
@@ -216,15 +222,16 @@ class Kubelet:
         except ApiError:
             self.sandboxes.pop(sandbox.uid, None)
 
-    def _look(self, sandbox: Sandbox) -> None:
+    def _look(self, sandbox: Sandbox, seen: Json | None = None) -> None:
         sandbox.noticed = False
         if sandbox.node not in self.down:
-            self._report(sandbox)
+            self._report(sandbox, seen)
 
-    def _report(self, sandbox: Sandbox) -> None:
+    def _report(self, sandbox: Sandbox, seen: Json | None = None) -> None:
+        """Write the status of a pod, with its gates as they were when they were `seen`, or as they are."""
         pod = self._server.find("pods", sandbox.namespace, sandbox.name)
         if pod is not None and pod["metadata"]["uid"] == sandbox.uid:
-            self._write(pod, build_status(pod, sandbox, self._timeline.now))
+            self._write(pod, build_status(pod, sandbox, self._timeline.now, seen or pod))
 
     def _write(self, pod: Json, status: Json) -> None:
         meta = pod["metadata"]

@@ -82,12 +82,15 @@ class Sandbox:
     noticed: bool = field(default=False, repr=False)
 
 
-def build_status(pod: Json, sandbox: Sandbox, now: float) -> Json:
-    """What the kubelet writes of a pod: phase, address, container statuses and its own conditions."""
+def build_status(pod: Json, sandbox: Sandbox, now: float, seen: Json) -> Json:
+    """What the kubelet writes of a pod: phase, address, container statuses and its own conditions.
+
+    Its gates are as the kubelet has `seen` them.
+    """
     started = all(container.id for container in sandbox.containers)
     ready = all(container.ready for container in sandbox.containers) and not sandbox.finished
     gates = [gate["conditionType"] for gate in pod["spec"].get("readinessGates", [])]
-    shut = [gate for gate in gates if (condition_of(pod, gate) or {}).get("status") != "True"]
+    shut = [gate for gate in gates if (condition_of(seen, gate) or {}).get("status") != "True"]
     verdicts = {
         "PodScheduled": (True, ""),
         "Initialized": (True, ""),

@@ -15,6 +15,7 @@ from statefulrollout.api.crd import ledger_crd, rollout_crd
 from statefulrollout.api.model import INT_OR_STRING, LIST_MAP_KEYS, LIST_TYPE, RULES
 from statefulrollout.api.v1alpha1 import Condition, Json, PodStatus, Spec, Status
 from statefulrollout.core.ledger import Ledger
+from statefulrollout.core.rules import broken_rules_of
 from tests.unit.api.api_server import defaulted, refusals_of
 from tests.unit.api.bad_specs import GOOD, REFUSED_BY_OPERATOR, REFUSED_BY_SCHEMA, BadSpec
 
@@ -43,6 +44,13 @@ def field_at(path: str) -> Json:
 @pytest.mark.parametrize("crd", [CRD, ledger_crd()], ids=["rollout", "ledger"])
 def test_kubernetes_knows_every_field_of_the_definition(crd: Json) -> None:
     kubernetes_validate.validate(crd, "1.35", strict=True)
+
+
+def test_every_default_satisfies_the_rules_as_it_is_written() -> None:
+    # The API server judges a default before it fills in the defaults inside.
+    broken = {path: list(broken_rules_of(field, field["default"], path)) for path, field in FIELDS.items()
+              if "default" in field}  # fmt: skip
+    assert [path for path, found in broken.items() if found] == []
 
 
 def test_every_field_is_described() -> None:

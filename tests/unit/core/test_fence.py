@@ -6,7 +6,16 @@ from typing import NamedTuple
 
 import pytest
 
-from statefulrollout.core.fence import STRATEGIES, UNREACHABLE, build_set_fence, fence_of, fence_of_way_back, kind_of
+from statefulrollout.api import names
+from statefulrollout.core.fence import (
+    KUBELET_SECONDS,
+    STRATEGIES,
+    UNREACHABLE,
+    build_set_fence,
+    fence_of,
+    fence_of_way_back,
+    kind_of,
+)
 from statefulrollout.core.snapshot import FenceKind, PodView
 from statefulrollout.core.stages import places_of
 from tests.builders import NOW, a_pod, a_rolling_set, a_set, a_snapshot, a_spec, pods
@@ -98,7 +107,12 @@ class WayBack(NamedTuple):
     observed: bool = True
 
 
-LEAVING = a_pod("db-2").at("v2").isolated("v1")
+CLOSED = a_pod("db-2").at("v2").isolated("v1")
+LEAVING = CLOSED.condition(names.SERVING, False, 3).condition("Ready", False, 2)
+JUST_CLOSED = CLOSED.condition(names.SERVING, False, 2).condition("Ready", False, 3)
+LONG_CLOSED = CLOSED.condition(names.SERVING, False, KUBELET_SECONDS).condition("Ready", False, 60)
+NEVER_OPEN = a_pod("db-2").at("v2").came_back()
+UNGATED = NEVER_OPEN.ungated()
 WAYS_BACK = [
     WayBack("some have not moved", FORWARD, HOLD, (*OLD[:2], NEW[2]), updated=1),
     WayBack("some have not moved, and somebody wrote partition 0", ACCEPT, HOLD, (*OLD[:2], NEW[2]), updated=1),
@@ -106,6 +120,12 @@ WAYS_BACK = [
     WayBack("all have moved and serve, and are just being accepted", ACCEPT, FORWARD, NEW, updated=3),
     WayBack("one has left service, and is not counted yet", FORWARD, FORWARD, (*NEW[:2], LEAVING), updated=3),
     WayBack("one has left service, and that is counted", FORWARD, HOLD, (*NEW[:2], LEAVING), updated=3, ready=2),
+    WayBack("one has left service while it was not ready", FORWARD, FORWARD, (*NEW[:2], JUST_CLOSED), 3, ready=2),
+    WayBack("one has been out of service for long", FORWARD, HOLD, (*NEW[:2], LONG_CLOSED), updated=3, ready=2),
+    WayBack("one has never been in service", FORWARD, HOLD, (*NEW[:2], NEVER_OPEN), updated=3, ready=2),
+    WayBack("one without a gate is not ready", FORWARD, FORWARD, (*NEW[:2], UNGATED), updated=3, ready=2),
+    WayBack("one terminates", FORWARD, HOLD, (*NEW[:2], NEW[2].deleted()), updated=2),
+    WayBack("one is missing", FORWARD, FORWARD, NEW[:2], updated=2, ready=2),
     WayBack("one is counted as lost that serves again", FORWARD, FORWARD, NEW, updated=3, ready=2),
     WayBack("what was counted is of an earlier spec", FORWARD, FORWARD, (*NEW[:2], LEAVING), 3, 2, observed=False),
     WayBack("one is at the accepted revision again", HOLD, HOLD, (*NEW[:2], OLD[2]), updated=3),
@@ -118,7 +138,7 @@ def test_on_the_way_back_it_holds_once_the_revision_cannot_be_accepted_by_that(r
     seen = 7 if row.observed else 6
     target = a_rolling_set(fence=row.stands, updated=row.updated, ready=row.ready, observed_generation=seen)
     places = places_of(a_snapshot(target, *row.pods, spec=a_spec(abort={"revision": "v2"})), NOW)
-    assert fence_of_way_back(target, places) is row.wanted
+    assert fence_of_way_back(target, places, NOW) is row.wanted
 
 
 @pytest.mark.parametrize("kind", [HOLD, FORWARD, ACCEPT])
