@@ -23,6 +23,8 @@ class Mutant:
 LEADERS = "test_leaders.py::"
 ROLLOUTS = "test_rollouts.py::"
 FAILURES = "test_failures.py::"
+WAYS_BACK = "test_ways_back.py::"
+PACING = "test_pacing.py::"
 PLAYS = "test_golden.py::test_a_play_goes_as_it_always_has"
 COMPLETES = ROLLOUTS + "test_a_rollout_completes_and_loses_nothing"
 
@@ -163,8 +165,8 @@ MUTANTS = (
     Mutant(
         "a failed revision is forgotten at once",
         "core/guards.py",
-        "failed = has_failed(scene.snapshot, revision) and not candidate.condemned",
-        "failed = False",
+        'return f"revision {revision} has failed" if has_failed(scene.snapshot, revision) else ""',
+        'return ""',
         FAILURES + "test_a_failed_revision_takes_no_further_pod_when_there_is_room_again",
     ),
     Mutant(
@@ -194,5 +196,47 @@ MUTANTS = (
         "if not rolling and not moving and not missing and all(place.pod.ready for place in plan.places):",
         "if not rolling and not missing:",
         "test_golden.py::test_a_play_goes_as_it_always_has[a template changed back in the middle]",
+    ),
+    Mutant(
+        "the fence turns at once where a revision is given up",
+        "core/fence.py",
+        "return FenceKind.HOLD if counted and kept else FenceKind.FORWARD",
+        "return FenceKind.HOLD",
+        WAYS_BACK + "test_a_revision_that_a_check_fails_when_its_last_pod_soaks_goes_back",
+    ),
+    Mutant(
+        "a pod that is not ready is taken for one that cannot become ready",
+        "core/fence.py",
+        "return dark is not None and dark > closed",
+        "return True",
+        WAYS_BACK + "test_a_check_that_fails_while_the_kubelet_is_about_to_call_the_last_pod_ready",
+    ),
+    Mutant(
+        "a pod is let go before the fence has turned",
+        "core/departure.py",
+        "if stand.turns and place.pod.gated and not place.condemned:",
+        "if False:",
+        WAYS_BACK + "test_the_user_gives_a_revision_up_and_goes_on_with_it",
+    ),
+    Mutant(
+        "the last gate opens on the way back",
+        "core/arrival.py",
+        "if _would_complete(stand, place):",
+        "if False:",
+        WAYS_BACK + "test_a_pause_on_the_way_back_does_not_let_the_last_pod_into_service",
+    ),
+    Mutant(
+        "a rest ends that only the user may end",
+        "core/pacing.py",
+        "        return math.inf\n",
+        "        return 0.0\n",
+        PACING + "test_a_canary_waits_to_be_promoted_and_the_next_step_for_its_time",
+    ),
+    Mutant(
+        "a window never closes",
+        "core/pacing.py",
+        "return start if start <= now else None",
+        "return start",
+        PACING + "test_pods_leave_only_while_a_window_is_open",
     ),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from statefulrollout.api import names
-from tests.simulation.scenario import a_scenario
+from tests.simulation.scenario import a_scenario, gates
 from tests.simulation.stories.enemies import delay_controller
 from tests.simulation.world.objects import is_true
 
@@ -92,8 +92,12 @@ async def test_the_user_gives_a_revision_up_and_goes_on_with_it(
     await scenario.roll_out()
     await scenario.until_stage(stage, pod)
     delay_controller(scenario, delay)
+    given_up_at = scenario.world.clock()
     scenario.user.say(abort={"revision": scenario.wanted})
     assert "was given up (spec.abort)" in await scenario.until_back()
+    created = [change.item for change in scenario.world.server.log if change.plural == "pods" and change.type == "ADDED"
+               and change.at > given_up_at]  # fmt: skip
+    assert {pod["spec"]["containers"][0]["image"] for pod in created} <= {"kvstore:1"}, "nobody left in vain"
     assert scenario.world.lost_keys == set()
     scenario.user.say(abort=None)
     await scenario.until_complete()
@@ -127,6 +131,22 @@ async def test_a_revision_that_left_and_comes_back_is_tried_again() -> None:
     await scenario.roll_out("kvstore:2")
     await scenario.until_complete()
     assert set(scenario.images()) == {"kvstore:2"}
+    assert scenario.world.lost_keys == set()
+
+
+@POLICIES
+async def test_a_pause_on_the_way_back_does_not_let_the_last_pod_into_service(policy: str) -> None:
+    scenario = await a_scenario(replicas=3, policy=policy)
+    accepted = scenario.world.stateful_set()["status"]["currentRevision"]
+    await scenario.roll_out()
+    await scenario.until_stage("Restoring", "kvstore-0")
+    scenario.user.say(abort={"revision": scenario.wanted}, paused=True)
+    await scenario.world.run(limit_seconds=60)
+    assert set(scenario.images()) == {"kvstore:2"}
+    assert scenario.world.stateful_set()["status"]["currentRevision"] == accepted
+    assert gates(scenario.world) == [False, True, True]
+    scenario.user.say(paused=False)
+    await scenario.until_back()
     assert scenario.world.lost_keys == set()
 
 

@@ -36,7 +36,7 @@ def note_failures(
     kept = [
         failed if failed.revision == wanted else failed.model_copy(update={"left": True})
         for failed in snapshot.ledger.failed
-        if (found or is_given_up(snapshot) or not _is_over(failed, places)) and not _has_left(failed, wanted, places)
+        if (found or not _is_over(failed, places)) and not _has_left(failed, wanted, places)
     ]
     announcements = []
     if found is not None and all(failed.revision != wanted for failed in kept):
