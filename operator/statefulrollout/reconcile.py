@@ -28,6 +28,7 @@ from statefulrollout.kube.events import Events
 from statefulrollout.kube.observe import Isolation, Workload, fetch_rollouts, fetch_workload, observe
 from statefulrollout.kube.report import report
 from statefulrollout.kube.views import controller_of
+from statefulrollout.kube.zones import Zones
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -55,6 +56,7 @@ class Reconciler:
         self._leader_check = leader_check
         self._clock = clock
         self._isolation: dict[Key, Isolation] = {}
+        self._zones = Zones(kube, clock)
 
     async def reconcile(self, key: Key) -> float | None:
         """Bring the StatefulSet `(namespace, name)` one step on.
@@ -75,7 +77,7 @@ class Reconciler:
                 "delete one of the two",
             )
         isolation = self._isolation.setdefault(key, Isolation(self._clock))
-        snapshot = await observe(self._kube, rollouts, workload, self._hooks.reports(key), isolation)
+        snapshot = await observe(self._kube, rollouts, workload, self._hooks.reports(key), isolation, self._zones)
         if not isinstance(snapshot, Snapshot):
             await self._refuse(rollouts[0], "; ".join(map(str, snapshot)))
             if workload.target is not None:

@@ -48,6 +48,56 @@ class OnFailure(StrEnum):
     ROLLBACK = "Rollback"
 
 
+class OrderBy(StrEnum):
+    """Which pods go first."""
+
+    REVERSE_ORDINAL = "ReverseOrdinal"
+    ZONE = "Zone"
+    ROLE = "Role"
+
+
+class Role(Model):
+    """What part a pod plays, told by a label that the application or its agent keeps."""
+
+    label: Annotated[str, Field(min_length=1, max_length=316)] = Field(
+        description="Name of the pod label whose value is the role; read anew before every choice."
+    )
+    last: Annotated[list[Annotated[str, Field(min_length=1, max_length=63)]], Field(min_length=1, max_length=8)] = (
+        Field(
+            description="Roles that go last, in this order, each only once all pods before it are updated and serve; "
+            "for example leader."
+        )
+    )
+
+
+class Order(Model):
+    """In which order pods go, but for broken ones, which go first."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            rule="has(self.role) == (has(self.by) && self.by == 'Role')",
+            message="role says how pods are told apart where by is Role, and there alone: add it, or set by to Role",
+            field_path=".role",
+        ),
+        Rule(
+            rule="!has(self.topologyKey) || (has(self.by) && self.by == 'Zone')",
+            message="topologyKey is for an order by Zone: set by to Zone, or remove it",
+            field_path=".topologyKey",
+        ),
+    )
+
+    by: OrderBy = Field(
+        default=OrderBy.REVERSE_ORDINAL,
+        description="ReverseOrdinal: from the highest ordinal down. Zone: zone by zone, in the order of their names. "
+        "Role: those with a role named in role.last go last. Among equals, from the highest ordinal down.",
+    )
+    topology_key: Annotated[str, Field(min_length=1, max_length=316)] | None = Field(
+        default=None,
+        description="Node label whose value is the zone. Unset: topology.kubernetes.io/zone.",
+    )
+    role: Role | None = Field(default=None, description="How roles are told, and which go last. Only where by is Role.")
+
+
 class Pause(Model):
     """How long a rollout rests at a step."""
 
@@ -105,6 +155,7 @@ class Strategy(Model):
         description="Set to true to let a rollout begin where maxUnavailable covers every pod, a single replica "
         "included: no pod serves then until the new ones do.",
     )
+    order: Order = Field(default=Order(), description="In which order pods go.")
     steps: Annotated[list[Step], Field(max_length=20)] = Field(
         default=[],
         description="Totals at which the rollout of a revision rests, in rising order, at most 20. A step is reached "

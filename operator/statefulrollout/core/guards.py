@@ -17,6 +17,7 @@ from statefulrollout.api.v1alpha1 import CheckAt
 from statefulrollout.core.budget import pods_of, unavailable_ordinals
 from statefulrollout.core.goal import has_failed
 from statefulrollout.core.judging import Judgement
+from statefulrollout.core.ordering import who_goes_earlier, zone_in_the_way
 from statefulrollout.core.pacing import Pacing, moved_by_now
 from statefulrollout.core.snapshot import Snapshot, StatefulSetView
 from statefulrollout.core.stages import IN_MOTION, Place, Stage
@@ -116,6 +117,16 @@ def pace_is_respected(scene: Scene, candidate: Place) -> str:
     return f"{int(gone)} of {wait} s since the last pod (minSecondsBetweenPods)" if gone < wait else ""
 
 
+def earlier_roles_have_arrived(scene: Scene, candidate: Place) -> str:
+    """Whoever goes last goes when all the others are back: a leader has somebody to hand over to."""
+    return "" if candidate.condemned else who_goes_earlier(scene.snapshot, scene.places, candidate)
+
+
+def only_one_zone_is_disturbed(scene: Scene, candidate: Place) -> str:
+    """A zone is finished before the next begins, so that every other one is whole."""
+    return "" if candidate.condemned else zone_in_the_way(scene.snapshot, scene.places, scene.chosen, candidate)
+
+
 def one_at_a_time_when_ordered(scene: Scene, candidate: Place) -> str:
     """Under OrderedReady the controller creates nothing while any earlier pod is not ready.
 
@@ -193,6 +204,8 @@ GUARDS: tuple[Guard, ...] = (
     outage_was_allowed,
     step_allows_another_pod,
     pace_is_respected,
+    earlier_roles_have_arrived,
+    only_one_zone_is_disturbed,
     hooks_are_answering,
     one_at_a_time_when_ordered,
     volumes_outlive_the_pod,

@@ -25,6 +25,7 @@ from statefulrollout.core.goal import has_failed, is_given_up
 from statefulrollout.core.guards import Scene, judge
 from statefulrollout.core.judging import Judgement, judge_check
 from statefulrollout.core.ledger import Ledger, Progress
+from statefulrollout.core.ordering import Turn, turn_of
 from statefulrollout.core.pacing import Pacing, pacing_of
 from statefulrollout.core.questions import Surroundings
 from statefulrollout.core.remembering import asks_of_vanished, ledger_after
@@ -240,7 +241,7 @@ def _choose(scene: Scene, stand: Stand) -> tuple[tuple[MarkPod, ...], dict[str, 
 
 
 def _candidates(scene: Scene) -> list[Place]:
-    """Pods that shall leave and have not begun to: broken ones, then condemned ones, then from the highest ordinal."""
+    """Pods that shall leave and have not begun to: broken ones, then condemned ones, then in the user's order."""
     waits = scene.snapshot.rollout.spec.strategy.unhealthy_outdated is UnhealthyOutdated.WAIT
     under_way = IN_MOTION | {Stage.TERMINATING}
 
@@ -249,8 +250,9 @@ def _candidates(scene: Scene) -> list[Place]:
             return False
         return place.stage is Stage.SERVING if not place.stuck else not waits or place.condemned
 
-    def rank(place: Place) -> tuple[bool, bool, bool, int]:
-        return (place.pod.uid not in scene.chosen, not place.stuck, not place.condemned, -place.pod.ordinal)
+    def rank(place: Place) -> tuple[bool, bool, bool, Turn]:
+        turn = turn_of(scene.snapshot, place.pod)
+        return (place.pod.uid not in scene.chosen, not place.stuck, not place.condemned, turn)
 
     return sorted(filter(may_go, scene.places), key=rank)
 

@@ -210,7 +210,8 @@ class Snapshot:
     """Everything known about one rollout at one moment.
 
     `reports` are the latest answers of the application by ask id. `isolated` says of a pod, by UID, since
-    when we have seen no EndpointSlice that shows it serving; a pod that some slice still shows is absent.
+    when we have seen no EndpointSlice that shows it serving; a pod that some slice still shows is absent. `zones`
+    are those of the pods' nodes, by node, where the order is by zone; a node without the label is absent.
     """
 
     rollout: Rollout
@@ -221,3 +222,4 @@ class Snapshot:
     isolated: Mapping[str, float] = field(default_factory=dict)
     budgets: tuple[BudgetView, ...] = ()
     services: Mapping[str, ServiceView] = field(default_factory=dict)
+    zones: Mapping[str, str] = field(default_factory=dict)

@@ -13,9 +13,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from statefulrollout.api.v1alpha1 import Call, Spec, Target
+from statefulrollout.api.v1alpha1 import Call, OrderBy, Spec, Target
 from statefulrollout.core.asks import Report
 from statefulrollout.core.ledger import Ledger
+from statefulrollout.core.ordering import ZONE_LABEL
 from statefulrollout.core.snapshot import (
     BudgetView,
     PodView,
@@ -29,6 +30,7 @@ from statefulrollout.errors import NotFound
 from statefulrollout.kube import paths, views
 from statefulrollout.kube.client import Kube
 from statefulrollout.kube.ledger import fetch_ledger
+from statefulrollout.kube.zones import Zones
 
 Json = dict[str, Any]
 Clock = Callable[[], float]
@@ -90,7 +92,12 @@ async def _with_claims(kube: Kube, namespace: str, pods: Sequence[PodView]) -> t
 
 
 async def observe(
-    kube: Kube, rollouts: Sequence[Json], workload: Workload, reports: Mapping[str, Report], isolation: Isolation
+    kube: Kube,
+    rollouts: Sequence[Json],
+    workload: Workload,
+    reports: Mapping[str, Report],
+    isolation: Isolation,
+    zones: Zones,
 ) -> Snapshot | tuple[Problem, ...]:
     """Complete the workload to a snapshot for the first of `rollouts`, or say why its spec cannot be read."""
     raw = rollouts[0]
@@ -116,6 +123,7 @@ async def observe(
         isolated=await isolation.observe(kube, namespace, workload.pods),
         budgets=await _fetch_budgets(kube, namespace, workload),
         services=await _fetch_services(kube, namespace, spec, workload.target),
+        zones=await _fetch_zones(zones, spec, workload),
     )
 
 
@@ -126,15 +134,27 @@ def _parse(text: str) -> Spec | tuple[Problem, ...]:
 
 
 async def _fetch_budgets(kube: Kube, namespace: str, workload: Workload) -> tuple[BudgetView, ...]:
-    target = workload.target
-    if target is None or all(
-        pod.revision == target.current_revision == target.update_revision and pod.ordinal in target.ordinals
-        for pod in workload.pods
-    ):
+    if _rests(workload):
         return ()
     listed = await kube.list_all(paths.poddisruptionbudgets(namespace))
     budgets = (views.budget_of(raw, workload.pods) for raw in listed)
     return tuple(budget for budget in budgets if budget.pods)
+
+
+def _rests(workload: Workload) -> bool:
+    """Whether no pod is to leave, nor may have to."""
+    target = workload.target
+    return target is None or all(
+        pod.revision == target.current_revision == target.update_revision and pod.ordinal in target.ordinals
+        for pod in workload.pods
+    )
+
+
+async def _fetch_zones(zones: Zones, spec: Spec, workload: Workload) -> Mapping[str, str]:
+    order = spec.strategy.order
+    if order.by is not OrderBy.ZONE or _rests(workload):
+        return {}
+    return await zones.of({pod.node for pod in workload.pods}, order.topology_key or ZONE_LABEL)
 
 
 async def _fetch_services(

@@ -25,6 +25,7 @@ class Resource:
         return "/".join([self.root, *scope, self.plural, *tail])
 
 
+nodes = Resource("/api/v1", "nodes")
 pods = Resource("/api/v1", "pods")
 services = Resource("/api/v1", "services")
 secrets = Resource("/api/v1", "secrets")

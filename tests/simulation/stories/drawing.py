@@ -27,6 +27,11 @@ STEPS: tuple[list[Any], ...] = (
     [{"pods": "50%", "pause": {"seconds": 20}}, {"pods": "100%", "pause": {"seconds": 1}}],
 )
 WINDOWS: tuple[list[Any], ...] = ([], [], [{"schedule": "*/2 * * * *", "durationSeconds": 60}])
+ORDERS: tuple[Any, ...] = (
+    {"by": "ReverseOrdinal"},
+    {"by": "Zone"},
+    {"by": "Role", "role": {"label": "role", "last": ["leader"]}},
+)
 MIGRATE = {"apply": {"http": {"port": "admin", "path": "/migrate"}}}
 RESTORE = {"apply": {"http": {"port": "admin", "path": "/restore"}}}
 CHECK = {
@@ -51,6 +56,7 @@ def specs(draw: st.DrawFn) -> dict[str, Any]:
         "steps": draw(st.sampled_from(STEPS)),
         "minSecondsBetweenPods": draw(st.sampled_from((0, 5))),
         "windows": draw(st.sampled_from(WINDOWS)),
+        "order": draw(st.sampled_from(ORDERS)),
     }
     spec = {
         "strategy": strategy,

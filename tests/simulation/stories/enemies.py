@@ -68,6 +68,11 @@ def retry(scenario: Scenario, nonce: int) -> None:
     _patch_rollout(scenario, {"abort": None, "retry": {"revision": scenario.wanted, "nonce": nonce}})
 
 
+def lead(scenario: Scenario, ordinal: int) -> None:
+    """Another pod is the leader."""
+    scenario.user.lead(ordinal)
+
+
 def change_strategy(scenario: Scenario, limit: int) -> None:
     """Another budget."""
     _patch_rollout(scenario, {"strategy": {"maxUnavailable": limit}})
@@ -304,6 +309,7 @@ MISCHIEF: Mapping[Callable[..., None], tuple[tuple[Value, ...], ...]] = {
     abort: ((1, 0),),
     promote: ((1, 2),),
     retry: ((1, 2),),
+    lead: ((0, 1, 2),),
     kill_leader: (),
     crash_at_write: (tuple(range(1, 13)), ("before", "after", "0.5", "3.0", "30.0")),
     freeze_leader: (SECONDS,),

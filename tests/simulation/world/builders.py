@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from statefulrollout.api import names
+from statefulrollout.core.ordering import ZONE_LABEL
 from tests.simulation.world.apiserver import USER
 from tests.simulation.world.objects import Json, is_true, merge_patched, strategic_merge_patched, timestamp
 from tests.simulation.world.podtemplate import UNREACHABLE_PARTITION
@@ -89,6 +90,8 @@ async def a_world(
     world = World(seed)
     world.server.several_at_once = several_at_once
     create = world.server.create
+    for node in world.kubelet.nodes:
+        create("nodes", "", {"metadata": {"name": node, "labels": {ZONE_LABEL: f"zone-{node[-1]}"}}}, USER)
     create("services", NAMESPACE, a_service(), USER)
     if targeted:
         body = {"metadata": {"name": NAME}, "spec": merge_patched(SPEC, spec or {})}
@@ -135,6 +138,13 @@ class User:
     def say(self, **spec: Any) -> None:
         """Change fields of the StatefulRollout's spec; None removes one."""
         self.patch(names.PLURAL, {"spec": spec})
+
+    def lead(self, ordinal: int) -> None:
+        """The application's agent labels this pod as the leader, and every other as a follower."""
+        for pod in self._world.pods():
+            name = pod["metadata"]["name"]
+            role = "leader" if name == f"{NAME}-{ordinal}" else "follower"
+            self.patch("pods", {"metadata": {"labels": {"role": role}}}, name)
 
     def roll_out(self, image: str = "kvstore:2", **behaviour: Any) -> None:
         """Change the template."""

@@ -117,6 +117,21 @@ REFUSED_BY_SCHEMA = [
     BadSpec("negative duration", strategy(soakSeconds=-1), "schema", "spec.strategy.soakSeconds"),
     BadSpec("duration as string", strategy(soakSeconds="10s"), "schema", "spec.strategy.soakSeconds"),
     BadSpec("yes instead of true", {"spec": {"paused": "yes"}}, "schema", "spec.paused"),
+    BadSpec("order by Role without roles", strategy(order={"by": "Role"}), "schema", "spec.strategy.order.role"),
+    BadSpec(
+        "roles in another order",
+        strategy(order={"role": {"label": "role", "last": ["leader"]}}),
+        "schema",
+        "spec.strategy.order.role",
+        ("set by to Role",),
+    ),
+    BadSpec(
+        "zones in another order",
+        strategy(order={"topologyKey": "rack"}),
+        "schema",
+        "spec.strategy.order.topologyKey",
+        ("set by to Zone",),
+    ),
     BadSpec("step without a rest", strategy(steps=[{"pods": 1}]), "schema", "spec.strategy.steps[0].pause"),
     BadSpec("step of no pod", strategy(steps=[{"pods": 0, "pause": {}}]), "schema", "spec.strategy.steps[0].pods"),
     BadSpec(

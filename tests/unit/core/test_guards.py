@@ -12,7 +12,7 @@ from statefulrollout.core.judging import Judgement
 from statefulrollout.core.pacing import pacing_of
 from statefulrollout.core.snapshot import BudgetView, PodView, StatefulSetView
 from statefulrollout.core.stages import Place, places_of
-from tests.builders import NOW, a_check, a_ledger, a_pod, a_rolling_set, a_snapshot, a_spec, pods
+from tests.builders import NOW, APod, a_check, a_ledger, a_pod, a_rolling_set, a_snapshot, a_spec, pods
 
 CANDIDATE = a_pod("db-2")
 SET = a_rolling_set(3)
@@ -32,11 +32,13 @@ def scene_of(
     answers: dict[str, Judgement] | None = None,
     troubles: tuple[str, ...] = (),
     remembered: dict[str, Any] | None = None,
+    zones: dict[str, str] | None = None,
     **spec: Any,
 ) -> tuple[Scene, Place]:
     """The candidate among others that are healthy, unless told otherwise."""
     ledger = a_ledger(failed=failed, **(remembered or {}))
     snapshot = a_snapshot(target, candidate, *others, spec=a_spec(**spec), ledger=ledger, budgets=budgets)
+    snapshot = replace(snapshot, zones=zones or {})
     places = places_of(snapshot, NOW)
     place = next(place for place in places if place.pod.uid == candidate.uid)
     pacing = pacing_of(snapshot, target, places, NOW)
@@ -190,6 +192,67 @@ def test_the_only_replica_is_all_of_them() -> None:
 def test_hooks_are_answering() -> None:
     assert said("hooks_are_answering") == ""
     assert said("hooks_are_answering", troubles=("db-1: drain is late", "later")) == "db-1: drain is late"
+
+
+LEADER_LAST: dict[str, Any] = {"order": {"by": "Role", "role": {"label": "role", "last": ["witness", "leader"]}}}
+
+
+def playing(pod: APod, role: str) -> APod:
+    return pod.but(labels={**pod.labels, "role": role})
+
+
+@pytest.mark.parametrize(
+    ("observed", "role", "other"),
+    [
+        ("", "leader", a_pod("db-1").at("v2")),
+        ("", "", a_pod("db-1")),
+        ("", "witness", playing(a_pod("db-1"), "leader")),
+        ("", "leader", playing(a_pod("db-1"), "leader")),
+        ("db-1 goes earlier (strategy.order), and is Serving", "leader", a_pod("db-1")),
+        ("db-1 goes earlier (strategy.order), and is Serving", "leader", playing(a_pod("db-1"), "witness")),
+        ("db-1 goes earlier (strategy.order), and is Isolating", "leader", a_pod("db-1").isolated("v2")),
+        ("db-1 goes earlier (strategy.order), and is Soaking", "leader", a_pod("db-1").at("v2").serving_since(3)),
+    ],
+)
+def test_earlier_roles_have_arrived(observed: str, role: str, other: PodView) -> None:
+    others = (a_pod("db-0").at("v2"), other)
+    candidate = playing(CANDIDATE, role) if role else CANDIDATE
+    assert said("earlier_roles_have_arrived", candidate, others, strategy=LEADER_LAST) == observed
+    assert said("earlier_roles_have_arrived", candidate, others) == ""
+
+
+def test_a_condemned_leader_waits_for_nobody() -> None:
+    assert said("earlier_roles_have_arrived", playing(CONDEMNED, "leader"), pods(3), strategy=LEADER_LAST) == ""
+
+
+ZONES = {"node-0": "a", "node-1": "b", "node-2": "b", "node-3": "c"}
+
+
+@pytest.mark.parametrize(
+    ("observed", "others", "chosen"),
+    [
+        ("", (a_pod("db-0").at("v2"), a_pod("db-1")), ""),
+        ("", (a_pod("db-0").at("v2"), a_pod("db-1").isolated("v2")), ""),
+        ("zone a is not done yet: db-0 goes earlier", (a_pod("db-0"), a_pod("db-1").at("v2")), ""),
+        ("db-0 in zone a is Soaking", (a_pod("db-0").at("v2").serving_since(3), a_pod("db-1")), ""),
+        ("db-0 in zone a is Serving", (a_pod("db-0"), a_pod("db-1")), "uid-db-0"),
+        ("db-1 is missing, and its zone is not known", (a_pod("db-0").at("v2"),), ""),
+        ("", (a_pod("db-0").at("v2"), a_pod("db-1"), a_pod("db-3").isolated("scale-down")), ""),
+    ],
+)
+def test_only_one_zone_is_disturbed(observed: str, others: tuple[PodView, ...], chosen: str) -> None:
+    strategy = {"order": {"by": "Zone"}}
+    away = frozenset({chosen}) if chosen else frozenset[str]()
+    found = said("only_one_zone_is_disturbed", CANDIDATE, others, zones=ZONES, strategy=strategy, chosen=away)
+    assert found == observed
+    assert said("only_one_zone_is_disturbed", CANDIDATE, others, zones=ZONES, chosen=away) == ""
+
+
+def test_a_zone_that_is_not_known_is_named() -> None:
+    strategy = {"order": {"by": "Zone", "topologyKey": "rack"}}
+    assert (
+        said("only_one_zone_is_disturbed", zones={"node-0": "a"}, strategy=strategy) == "node node-2 has no label rack"
+    )
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
+from statefulrollout.core.ordering import ZONE_LABEL
 from statefulrollout.core.snapshot import PodView, Snapshot
 from statefulrollout.core.validation import Problem
 from statefulrollout.kube import paths
 from statefulrollout.kube.observe import Isolation, fetch_rollouts, fetch_workload, observe
+from statefulrollout.kube.zones import Zones
 from tests.builders import NOW, a_call, a_pod
 from tests.unit.kube.recorder import Json, RecordedKube, a_raw_pod, a_raw_rollout, a_raw_set
 
@@ -96,7 +98,9 @@ async def test_claims_are_looked_at_only_where_the_set_deletes_them(looks: bool,
 async def seen(kube: RecordedKube, *rollouts: Json) -> Snapshot | tuple[Problem, ...]:
     workload = await fetch_workload(kube, "shop", "db")
     kube.calls.clear()
-    return await observe(kube, rollouts or (a_raw_rollout(),), workload, {}, Isolation(lambda: NOW))
+    return await observe(
+        kube, rollouts or (a_raw_rollout(),), workload, {}, Isolation(lambda: NOW), Zones(kube, lambda: NOW)
+    )
 
 
 async def test_a_snapshot_speaks_of_the_first_rollout() -> None:
@@ -147,6 +151,20 @@ async def test_disruption_budgets_are_looked_at_only_while_a_pod_may_leave(
     assert isinstance(snapshot, Snapshot)
     assert (BUDGETS in read_by(kube)) is looks
     assert [budget.name for budget in snapshot.budgets] == (["pdb"] if looks else [])
+
+
+@pytest.mark.parametrize(("strategy", "looks"), [({}, False), ({"order": {"by": "Zone"}}, True)])
+async def test_nodes_are_read_once_and_only_where_the_order_is_by_zone(strategy: Json, looks: bool) -> None:
+    kube = a_cluster(a_raw_pod("db-0"), a_raw_pod("db-1"))
+    node = paths.nodes(name="node-2")
+    kube.objects[node] = {"metadata": {"name": "node-2", "labels": {ZONE_LABEL: "a"}}}
+    workload, zones = await fetch_workload(kube, "shop", "db"), Zones(kube, lambda: NOW)
+    for _ in range(2):
+        rollout = a_raw_rollout(strategy=strategy)
+        snapshot = await observe(kube, (rollout,), workload, {}, Isolation(lambda: NOW), zones)
+        assert isinstance(snapshot, Snapshot)
+        assert snapshot.zones == ({"node-2": "a"} if looks else {})
+    assert read_by(kube).count(node) == int(looks)
 
 
 def to_service(name: str = "front") -> Json:

@@ -1,0 +1,62 @@
+"""In which order pods go: from the highest ordinal down, zone by zone, or certain roles last.
+
+Broken pods go first whatever the order: it protects those that serve.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from statefulrollout.api.v1alpha1 import OrderBy
+from statefulrollout.core.snapshot import PodView, Snapshot
+from statefulrollout.core.stages import Place, Stage
+
+ZONE_LABEL = "topology.kubernetes.io/zone"
+Turn = tuple[int, str, int]
+"""Sorts pods: those of a lower one go earlier."""
+
+
+def turn_of(snapshot: Snapshot, pod: PodView) -> Turn:
+    """When it is the pod's turn among those that are not broken."""
+    order = snapshot.rollout.spec.strategy.order
+    zone = snapshot.zones.get(pod.node, "") if order.by is OrderBy.ZONE else ""
+    return (_rank_of(snapshot, pod), zone, -pod.ordinal)
+
+
+def _rank_of(snapshot: Snapshot, pod: PodView) -> int:
+    """0 for pods in no order, then those of the roles that go last, in their order."""
+    role = snapshot.rollout.spec.strategy.order.role
+    value = pod.labels.get(role.label) if role else None
+    return role.last.index(value) + 1 if role and value in role.last else 0
+
+
+def who_goes_earlier(snapshot: Snapshot, places: Sequence[Place], candidate: Place) -> str:
+    """A pod of an earlier role that has not arrived yet, in words; empty where there is none."""
+    mine = _rank_of(snapshot, candidate.pod)
+    for place in places:
+        if not place.condemned and not place.available_at_goal and _rank_of(snapshot, place.pod) < mine:
+            return f"{place.pod.name} goes earlier (strategy.order), and is {place.stage.value}"
+    return ""
+
+
+def zone_in_the_way(snapshot: Snapshot, places: Sequence[Place], chosen: Collection[str], candidate: Place) -> str:
+    """Why the candidate's zone may not be disturbed now, in words; empty where it may."""
+    order, target = snapshot.rollout.spec.strategy.order, snapshot.target
+    if order.by is not OrderBy.ZONE or target is None:
+        return ""
+    mine = snapshot.zones.get(candidate.pod.node)
+    if mine is None:
+        return f"node {candidate.pod.node or '?'} has no label {order.topology_key or ZONE_LABEL}"
+    present = {place.pod.ordinal for place in places}
+    if missing := [ordinal for ordinal in target.ordinals if ordinal not in present]:
+        return f"{target.name}-{missing[0]} is missing, and its zone is not known"
+    for place in places:
+        if place.condemned or place.pod.uid == candidate.pod.uid:
+            continue
+        zone = snapshot.zones.get(place.pod.node, "")
+        away = not place.available or place.pod.uid in chosen
+        if away and zone != mine:
+            return f"{place.pod.name} in zone {zone or '?'} is {place.stage.value}"
+        if place.leaves_for is not None and place.stage is Stage.SERVING and zone < mine:
+            return f"zone {zone} is not done yet: {place.pod.name} goes earlier"
+    return ""
