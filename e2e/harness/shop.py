@@ -123,6 +123,15 @@ class Shop:
         """The revision that the StatefulSet goes back to."""
         return str(self.stateful_set.get("status", {}).get("currentRevision", ""))
 
+    def departures(self) -> list[int]:
+        """The ordinals of the pods that were taken out of service, in that order."""
+        left: dict[str, int] = {}
+        for change in self.history_of(PODS):
+            pod = Pod(change.item)
+            if pod.leaves_for and pod.name != LOAD:
+                left.setdefault(pod.uid, pod.ordinal)
+        return list(left.values())
+
     def was_said(self, words: str) -> bool:
         """Whether an event, of whomever about whatever in the namespace, has these words in it."""
         return any(words in item["message"] for item in self.journal.items(EVENTS))
