@@ -20,7 +20,8 @@ class Condition(Model):
     """A condition in the form of Kubernetes' `metav1.Condition`."""
 
     type: Annotated[str, Field(min_length=1, max_length=316)] = Field(
-        description="Ready, Reconciling, Stalled, Paused or Degraded. Reconciling and Stalled are never both True."
+        description="Ready, Reconciling, Stalled, Paused, Degraded or Overridden. Reconciling and Stalled are never "
+        "both True."
     )
     status: Literal["True", "False", "Unknown"] = Field(description="True, False or Unknown.")
     reason: Annotated[str, Field(min_length=1, max_length=1024)] = Field(
@@ -88,7 +89,8 @@ class Status(Model):
     updated_of: Word = Field(default="", description="Updated pods of all, like 3/5, for the column UPDATED.")
     ready_of: Word = Field(default="", description="Ready pods of all, like 5/5, for the column READY.")
     conditions: Annotated[list[Condition], Field(max_length=16), ListMap("type")] = Field(
-        default=[], description="Ready, Reconciling, Stalled, Paused and Degraded, all present after the first visit."
+        default=[],
+        description="Ready, Reconciling, Stalled, Paused, Degraded and Overridden, all present after the first visit.",
     )
     pods: Annotated[list[PodStatus], Field(max_length=MAX_PODS), ListMap("name")] = Field(
         default=[], description="Where each pod stands; those in motion first, at most 100."

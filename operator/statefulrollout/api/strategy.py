@@ -11,6 +11,7 @@ from statefulrollout.api.model import (
     DnsName,
     Flag,
     IntOrString,
+    ListSet,
     Model,
     Percent,
     PositiveSeconds,
@@ -224,3 +225,12 @@ class Retry(Model):
     nonce: Annotated[int, Field(strict=True, ge=1)] = Field(
         description="Any number; each change of it is one more try."
     )
+
+
+class Override(Model):
+    """The user's word to let pods go although certain guards say not now, for the rollout of one revision."""
+
+    revision: DnsName = Field(description="The revision that it is about, as status.wantedRevision shows it.")
+    guards: Annotated[
+        list[Annotated[str, Field(min_length=1, max_length=63)]], Field(min_length=1, max_length=16), ListSet()
+    ] = Field(description="Names of the guards that are passed over; docs/guards.md says what each prevents.")

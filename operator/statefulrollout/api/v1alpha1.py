@@ -23,6 +23,7 @@ from statefulrollout.api.strategy import (
     OnFailure,
     Order,
     OrderBy,
+    Override,
     Pause,
     Promote,
     Removal,
@@ -53,6 +54,7 @@ __all__ = [
     "OnTimeout",
     "Order",
     "OrderBy",
+    "Override",
     "Pause",
     "PodStatus",
     "Promote",
@@ -160,4 +162,9 @@ class Spec(Model):
     retry: Retry | None = Field(
         default=None,
         description="Set by you to try a revision again that has failed. Never written by the operator.",
+    )
+    override: Override | None = Field(
+        default=None,
+        description="Set by you to pass over guards in the rollout of one revision; said aloud in an event for each "
+        "pod, and in the condition Overridden. Never written by the operator.",
     )

@@ -224,9 +224,35 @@ GUARDS_OF_STUCK_PODS: tuple[Guard, ...] = (
 """What is asked of a pod that serves nobody: its replacement makes nothing worse."""
 
 
+NOT_OVERRIDDEN: Mapping[str, str] = {
+    rollout_is_not_paused.__name__: "set spec.paused to false",
+    revision_has_not_failed.__name__: "set spec.retry",
+}
+"""Guards that the user has another word for."""
+
+
+def overridden(snapshot: Snapshot) -> frozenset[str]:
+    """Names of the guards that the user passes over in the rollout of the wanted revision."""
+    word, target = snapshot.rollout.spec.override, snapshot.target
+    applies = word is not None and target is not None and word.revision == target.update_revision
+    return frozenset(word.guards) if applies and word is not None else frozenset()
+
+
 def judge(scene: Scene, candidate: Place) -> Verdict | None:
     """The first guard that says not now, or None where the pod may go."""
+    ignored = _ignored(scene, candidate)
     for guard in GUARDS_OF_STUCK_PODS if candidate.stuck else GUARDS:
-        if observed := guard(scene, candidate):
+        if guard.__name__ not in ignored and (observed := guard(scene, candidate)):
             return Verdict(guard.__name__, observed)
     return None
+
+
+def passed_over(scene: Scene, candidate: Place) -> tuple[Verdict, ...]:
+    """What the guards say that the user passes over."""
+    ignored = _ignored(scene, candidate)
+    said = ((guard.__name__, guard(scene, candidate)) for guard in GUARDS if guard.__name__ in ignored)
+    return tuple(Verdict(name, observed) for name, observed in said if observed)
+
+
+def _ignored(scene: Scene, candidate: Place) -> frozenset[str]:
+    return frozenset() if candidate.condemned else overridden(scene.snapshot)

@@ -22,7 +22,7 @@ from statefulrollout.core.failures import note_failures
 from statefulrollout.core.farewell import open_unattended_gates
 from statefulrollout.core.fence import build_set_fence, fence_of, fence_of_way_back, kind_of
 from statefulrollout.core.goal import has_failed, is_given_up
-from statefulrollout.core.guards import Scene, judge
+from statefulrollout.core.guards import Scene, judge, passed_over
 from statefulrollout.core.judging import Judgement, judge_check
 from statefulrollout.core.ledger import Ledger, Progress
 from statefulrollout.core.ordering import Turn, turn_of
@@ -116,7 +116,7 @@ def decide(snapshot: Snapshot, now: float) -> Plan:
     scene = Scene(
         snapshot, target, places, chosen_before(snapshot) | shut, checks, troubles, pacing, ledger.chosen_at, now
     )
-    chosen, held = _choose(scene, stand) if target.observed else ((), {})
+    chosen, held, overridden = _choose(scene, stand) if target.observed else ((), {}, ())
     leaving = {mark.pod.uid for mark in chosen}
     ledger = ledger_after(snapshot, members.declaration, steps, leaving | shut, now)
     set_fence = build_set_fence(target, fence, ours=recorded.original_strategy is not None)
@@ -141,6 +141,7 @@ def decide(snapshot: Snapshot, now: float) -> Plan:
         fence=fence,
         announcements=(
             *announcements,
+            *overridden,
             *members.announcements,
             *(announcement for step in steps.values() for announcement in step.announcements),
         ),
@@ -226,18 +227,25 @@ def _steps(stand: Stand, target: StatefulSetView) -> tuple[dict[str, Step], froz
     return steps, frozenset(shut)
 
 
-def _choose(scene: Scene, stand: Stand) -> tuple[tuple[MarkPod, ...], dict[str, Waiting]]:
-    """The pods that go next: those chosen before and the broken ones first, then as many as every guard allows."""
+def _choose(scene: Scene, stand: Stand) -> tuple[tuple[MarkPod, ...], dict[str, Waiting], tuple[Announcement, ...]]:
+    """The pods that go next: those chosen before and the broken ones first, then as many as every guard allows.
+
+    With them what holds the others, and what is to be said of guards that were passed over.
+    """
     marks: list[MarkPod] = []
     held: dict[str, Waiting] = {}
+    said: list[Announcement] = []
     for place in _candidates(scene):
         verdict = judge(scene, place)
         if verdict is None:
+            for each in passed_over(scene, place):
+                note = f"{place.pod.name} goes by spec.override, though {each.guard} says: {each.observed}"
+                said.append(Announcement("GuardOverridden", note, place.pod, warning=True))
             marks.append(begin(stand, place))
             scene = replace(scene, chosen=scene.chosen | {place.pod.uid}, chosen_at=scene.now)
         else:
             held[place.pod.uid] = Waiting(verdict.guard, verdict.observed)
-    return tuple(marks), held
+    return tuple(marks), held, tuple(said)
 
 
 def _candidates(scene: Scene) -> list[Place]:

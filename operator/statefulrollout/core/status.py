@@ -7,7 +7,7 @@ what was seen, what to do.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -15,6 +15,7 @@ from statefulrollout.api import names
 from statefulrollout.api.status import MAX_PODS
 from statefulrollout.api.v1alpha1 import Condition, PodStatus, Status, WaitingFor
 from statefulrollout.core.goal import failure_of, is_aborted, is_given_up
+from statefulrollout.core.guards import overridden
 from statefulrollout.core.plan import Plan
 from statefulrollout.core.snapshot import FenceKind, Snapshot, StatefulSetView
 from statefulrollout.core.stages import IN_MOTION, Place, Stage
@@ -192,12 +193,23 @@ def _count_arrived(plan: Plan) -> int:
 def _conditions_of(snapshot: Snapshot, verdict: Verdict, previous: Mapping[str, Any], now: float) -> list[Condition]:
     rollout = snapshot.rollout
     return _build_conditions(
-        verdict, paused=rollout.spec.paused, generation=rollout.generation, previous=previous, now=now
+        verdict,
+        paused=rollout.spec.paused,
+        overridden=overridden(snapshot),
+        generation=rollout.generation,
+        previous=previous,
+        now=now,
     )
 
 
 def _build_conditions(
-    verdict: Verdict, *, paused: bool, generation: int, previous: Mapping[str, Any], now: float
+    verdict: Verdict,
+    *,
+    paused: bool,
+    generation: int,
+    previous: Mapping[str, Any],
+    now: float,
+    overridden: Collection[str] = (),
 ) -> list[Condition]:
     earlier = {condition.get("type"): condition for condition in previous.get("conditions") or []}
 
@@ -228,6 +240,12 @@ def _build_conditions(
             "spec.paused is true: no pod is chosen for a new revision" if paused else "",
         ),
         condition(names.DEGRADED, verdict.degraded, *detail(verdict.degraded, "NotDegraded")),
+        condition(
+            names.OVERRIDDEN,
+            bool(overridden),
+            "OverriddenByUser" if overridden else "NotOverridden",
+            f"spec.override passes over {', '.join(sorted(overridden))}" if overridden else "",
+        ),
     ]
 
 

@@ -20,8 +20,9 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from statefulrollout.api.schema import spec_schema
-from statefulrollout.api.v1alpha1 import Call, Hook, Spec, Step, Target, Window
+from statefulrollout.api.v1alpha1 import Call, Hook, Override, Spec, Step, Target, Window
 from statefulrollout.core.expressions import ANSWER_VARIABLES, PEERS_VARIABLES, Wants, problem_of
+from statefulrollout.core.guards import GUARDS, NOT_OVERRIDDEN
 from statefulrollout.core.rules import broken_rules_of
 from statefulrollout.core.snapshot import ServiceView, StatefulSetView
 
@@ -87,6 +88,7 @@ def problems_of(spec: Spec, target: StatefulSetView | None, services: Mapping[st
         *_problems_of_target(spec, target),
         *_problems_of_steps(spec.strategy.steps),
         *_problems_of_windows(spec.strategy.windows),
+        *_problems_of_override(spec.override),
         *_problems_of_calls(_calls_of(spec), target, services),
         *_problems_of_expressions(_expressions_of(spec)),
     )
@@ -137,6 +139,16 @@ def _problems_of_windows(windows: Sequence[Window]) -> Iterator[Problem]:
         except (CronSimError, StopIteration) as error:
             detail = str(error) or "it never comes"
             yield Problem(f"{field}.schedule", f"{window.schedule} is no cron expression ({detail}): correct it")
+
+
+def _problems_of_override(override: Override | None) -> Iterator[Problem]:
+    known = [guard.__name__ for guard in GUARDS if guard.__name__ not in NOT_OVERRIDDEN]
+    for index, name in enumerate(override.guards if override else ()):
+        field = f"spec.override.guards[{index}]"
+        if name in NOT_OVERRIDDEN:
+            yield Problem(field, f"{name} is not passed over: {NOT_OVERRIDDEN[name]} instead")
+        elif name not in known:
+            yield Problem(field, f"there is no guard {name} (there are {_listed(known)}): correct it, or remove it")
 
 
 def _problems_of_calls(

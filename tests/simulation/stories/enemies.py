@@ -68,6 +68,11 @@ def retry(scenario: Scenario, nonce: int) -> None:
     _patch_rollout(scenario, {"abort": None, "retry": {"revision": scenario.wanted, "nonce": nonce}})
 
 
+def override(scenario: Scenario, guard: str) -> None:
+    """Pass a guard over in the present rollout."""
+    _patch_rollout(scenario, {"override": {"revision": scenario.wanted, "guards": [guard]}})
+
+
 def lead(scenario: Scenario, ordinal: int) -> None:
     """Another pod is the leader."""
     scenario.user.lead(ordinal)
@@ -309,6 +314,7 @@ MISCHIEF: Mapping[Callable[..., None], tuple[tuple[Value, ...], ...]] = {
     abort: ((1, 0),),
     promote: ((1, 2),),
     retry: ((1, 2),),
+    override: (("pace_is_respected", "application_checks_pass", "earlier_roles_have_arrived"),),
     lead: ((0, 1, 2),),
     kill_leader: (),
     crash_at_write: (tuple(range(1, 13)), ("before", "after", "0.5", "3.0", "30.0")),

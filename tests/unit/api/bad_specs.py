@@ -254,6 +254,20 @@ REFUSED_BY_SCHEMA = [
 
 REFUSED_BY_OPERATOR = [
     BadSpec(
+        "guard that does not exist",
+        {"spec": {"override": {"revision": "kvstore-1", "guards": ["budget"]}}},
+        "operator",
+        "spec.override.guards[0]",
+        ("no guard budget", "budget_allows_new_unavailability"),
+    ),
+    BadSpec(
+        "guard that has another word",
+        {"spec": {"override": {"revision": "kvstore-1", "guards": ["rollout_is_not_paused"]}}},
+        "operator",
+        "spec.override.guards[0]",
+        ("set spec.paused to false",),
+    ),
+    BadSpec(
         "steps that do not rise",
         strategy(steps=[{"pods": 2, "pause": {}}, {"pods": "50%", "pause": {}}, {"pods": 2, "pause": {}}]),
         "operator",

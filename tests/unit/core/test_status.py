@@ -58,7 +58,7 @@ class Row(NamedTuple):
     seen: Mapping[str, Any] = MappingProxyType({})
 
 
-READY, RECONCILING, STALLED, PAUSED, DEGRADED = names.CONDITIONS
+READY, RECONCILING, STALLED, PAUSED, DEGRADED, OVERRIDDEN = names.CONDITIONS
 ROLLING = a_rolling_set()
 
 ROWS = [
