@@ -206,9 +206,9 @@ MUTANTS = (
     ),
     Mutant(
         "a pod that is not ready is taken for one that cannot become ready",
-        "core/fence.py",
-        "return dark is not None and dark > closed",
-        "return True",
+        "core/snapshot.py",
+        "(dark is not None and dark >= closed)",
+        "True",
         WAYS_BACK + "test_a_check_that_fails_while_the_kubelet_is_about_to_call_the_last_pod_ready",
     ),
     Mutant(

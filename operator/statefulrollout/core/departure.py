@@ -43,6 +43,8 @@ def isolate(stand: Stand, place: Place) -> Step:
     isolated = stand.snapshot.isolated.get(place.pod.uid)
     if isolated is None:
         observed = "an EndpointSlice still shows the pod as serving"
+        if not place.pod.is_written_off(stand.now):
+            observed = "the kubelet has not written yet that the pod is not ready"
         return Step(waiting=Waiting("endpoints", observed), recheck_at=stand.now + 0.5)
     drain = stand.snapshot.rollout.spec.drain
     propagation = drain.propagation_seconds if drain else 0

@@ -17,16 +17,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from statefulrollout.api import names
 from statefulrollout.core.actions import SetFence
 from statefulrollout.core.snapshot import FenceKind, PodView, StatefulSetView
 from statefulrollout.core.stages import Place, Stage
 
 UNREACHABLE = 2_147_483_647
 """The largest partition the API takes: no ordinal is at or above it."""
-
-KUBELET_SECONDS = 10.0
-"""By when the kubelet has surely seen a closed gate."""
 
 STRATEGIES: Mapping[FenceKind, Mapping[str, object]] = {
     FenceKind.HOLD: {"type": "RollingUpdate", "rollingUpdate": {"partition": UNREACHABLE}},
@@ -100,19 +96,10 @@ def fence_of_way_back(target: StatefulSetView, places: Sequence[Place], now: flo
 
 
 def _keeps_from_accepting(target: StatefulSetView, pod: PodView, now: float) -> bool:
-    """Whether the StatefulSet controller cannot accept the wanted revision as long as the pod is what it is.
-
-    That a pod is not ready is not enough: the kubelet may be about to write that it is, from what it saw a moment ago.
-    It has seen the gate closed once it wrote the pod off after that.
-    """
+    """Whether the StatefulSet controller cannot accept the wanted revision as long as the pod is what it is."""
     if pod.revision != target.update_revision or pod.terminating:
         return True
-    closed, dark = pod.since(names.SERVING), pod.since("Ready")
-    if not pod.gated or pod.serving or pod.ready:
-        return False
-    if closed is None or now >= closed + KUBELET_SECONDS:
-        return True
-    return dark is not None and dark > closed
+    return pod.gated and pod.is_written_off(now)
 
 
 def _is_vacant(place: Place | None) -> bool:

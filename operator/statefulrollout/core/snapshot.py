@@ -16,6 +16,9 @@ from statefulrollout.api.v1alpha1 import Spec
 from statefulrollout.core.asks import Report
 from statefulrollout.core.ledger import Ledger
 
+KUBELET_SECONDS = 10.0
+"""By when the kubelet has surely seen a closed gate."""
+
 
 class FenceKind(StrEnum):
     """What decides at which revision a deleted pod comes back."""
@@ -114,6 +117,18 @@ class PodView:
     def serving(self) -> bool:
         """Whether our gate is open."""
         return self.is_true(names.SERVING)
+
+    def is_written_off(self, now: float) -> bool:
+        """Whether the kubelet knows that our gate is closed, so that the pod cannot become ready.
+
+        That it is not ready is not enough: where the gate was open a moment ago, the kubelet may be about to write that
+        it is, from what it saw then. It knows once it wrote the pod off after the gate closed, and surely after
+        `KUBELET_SECONDS`.
+        """
+        closed, dark = self.since(names.SERVING), self.since("Ready")
+        if self.serving or self.ready:
+            return False
+        return closed is None or now >= closed + KUBELET_SECONDS or (dark is not None and dark >= closed)
 
     @property
     def released(self) -> bool:

@@ -191,11 +191,12 @@ class Isolation:
         self._since: dict[str, float] = {}
 
     async def observe(self, kube: Kube, namespace: str, pods: Sequence[PodView]) -> Mapping[str, float]:
-        """Look at the EndpointSlices where a pod is on its way out behind a closed gate."""
-        leaving = {pod.uid for pod in pods if pod.gated and not pod.serving and pod.facts and pod.facts.wanted}
+        """Look at the EndpointSlices where a pod is on its way out, and cannot become ready again."""
+        now = self._clock()
+        leaving = {pod.uid for pod in pods if pod.gated and pod.is_written_off(now) and pod.facts and pod.facts.wanted}
         serving = frozenset[str]()
         if leaving - self._since.keys():
             serving = views.serving_endpoints_of(await kube.list_all(paths.endpointslices(namespace)))
-        now = self._clock()
+            now = self._clock()
         self._since = {uid: self._since.get(uid, now) for uid in leaving - serving}
         return self._since

@@ -8,7 +8,6 @@ import pytest
 
 from statefulrollout.api import names
 from statefulrollout.core.fence import (
-    KUBELET_SECONDS,
     STRATEGIES,
     UNREACHABLE,
     build_set_fence,
@@ -16,7 +15,7 @@ from statefulrollout.core.fence import (
     fence_of_way_back,
     kind_of,
 )
-from statefulrollout.core.snapshot import FenceKind, PodView
+from statefulrollout.core.snapshot import KUBELET_SECONDS, FenceKind, PodView
 from statefulrollout.core.stages import places_of
 from tests.builders import NOW, a_pod, a_rolling_set, a_set, a_snapshot, a_spec, pods
 
@@ -108,7 +107,7 @@ class WayBack(NamedTuple):
 
 
 CLOSED = a_pod("db-2").at("v2").isolated("v1")
-LEAVING = CLOSED.condition(names.SERVING, False, 3).condition("Ready", False, 2)
+LEAVING = CLOSED.condition(names.SERVING, False, 3).condition("Ready", False, 3)
 JUST_CLOSED = CLOSED.condition(names.SERVING, False, 2).condition("Ready", False, 3)
 LONG_CLOSED = CLOSED.condition(names.SERVING, False, KUBELET_SECONDS).condition("Ready", False, 60)
 NEVER_OPEN = a_pod("db-2").at("v2").came_back()

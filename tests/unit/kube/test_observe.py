@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from statefulrollout.api import names
 from statefulrollout.core.ordering import ZONE_LABEL
 from statefulrollout.core.snapshot import PodView, Snapshot
 from statefulrollout.core.validation import Problem
@@ -228,6 +229,15 @@ async def test_isolation_counts_from_the_first_look_that_finds_the_pod_nowhere()
     assert await watch.look(LEAVING, shown=a_slice(LEAVING.uid, serving=False)) == {LEAVING.uid: NOW + 3}
     watch.now += 10
     assert await watch.look(LEAVING) == {LEAVING.uid: NOW + 3}
+
+
+async def test_a_pod_that_the_kubelet_may_still_call_ready_is_not_isolated_though_nobody_shows_it() -> None:
+    watch = Watch()
+    opened_a_moment_ago = LEAVING.condition(names.SERVING, False, 1).condition("Ready", False, 4)
+    assert await watch.look(opened_a_moment_ago) == {}
+    assert watch.kube.calls == []
+    written_off = LEAVING.condition(names.SERVING, False, 1).condition("Ready", False, 1)
+    assert await watch.look(written_off) == {LEAVING.uid: NOW}
 
 
 async def test_slices_are_not_read_once_everybody_is_isolated_or_nobody_leaves() -> None:
