@@ -106,17 +106,6 @@ async def test_a_pod_that_dies_by_itself_is_counted_at_once() -> None:
     await scenario.until_complete()
 
 
-@POLICIES
-async def test_a_pod_taken_out_before_the_kubelet_called_it_ready_gets_no_traffic_while_it_drains(policy: str) -> None:
-    scenario = await a_scenario(replicas=3, policy=policy)
-    scenario.world.kubelet.lag, scenario.world.endpoints.lag = 2.0, 5.0
-    scenario.user.delete_pod(2)
-    await scenario.until_stage("Starting", "kvstore-2")
-    await scenario.until_stage("Soaking", "kvstore-2")
-    await scenario.roll_out()
-    await scenario.until_complete()
-
-
 async def test_a_failed_revision_takes_no_further_pod_when_there_is_room_again() -> None:
     scenario = await a_scenario(policy="Parallel", spec={"strategy": {"maxUnavailable": 2}})
     slow = scenario.world.kubelet.of(scenario.world.pod(0))

@@ -224,7 +224,9 @@ class Kubelet:
 
     def _look(self, sandbox: Sandbox, seen: Json | None = None) -> None:
         sandbox.noticed = False
-        if sandbox.node not in self.down:
+        version = int(seen["metadata"]["resourceVersion"] if seen else self._server.version)
+        if sandbox.node not in self.down and version >= sandbox.seen:
+            sandbox.seen = version
             self._report(sandbox, seen)
 
     def _report(self, sandbox: Sandbox, seen: Json | None = None) -> None:

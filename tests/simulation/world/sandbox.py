@@ -80,6 +80,8 @@ class Sandbox:
     stopping: bool = False
     finished: str = ""
     noticed: bool = field(default=False, repr=False)
+    seen: int = field(default=0, repr=False)
+    """The version of the pod that the kubelet has seen last."""
 
 
 def build_status(pod: Json, sandbox: Sandbox, now: float, seen: Json) -> Json:
