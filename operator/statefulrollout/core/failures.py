@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from statefulrollout.api.v1alpha1 import OnFailure
 from statefulrollout.core.actions import Announcement
 from statefulrollout.core.goal import has_failed, is_given_up
 from statefulrollout.core.judging import Judgement, judge_hook
@@ -41,7 +42,9 @@ def note_failures(
     announcements = []
     if found is not None and all(failed.revision != wanted for failed in kept):
         kept.append(found)
-        note = f"revision {wanted} failed: {found.message}; no further pod goes to it until the template changes"
+        back = snapshot.rollout.spec.strategy.on_failure is OnFailure.ROLLBACK
+        then = "its pods go back" if back else "no further pod goes to it until the template changes"
+        note = f"revision {wanted} failed: {found.message}; {then}"
         announcements.append(Announcement("RevisionFailed", note, warning=True))
     failed_now = tuple(kept[-MOST_REMEMBERED:])
     if failed_now == snapshot.ledger.failed:
