@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
+import textwrap
 from pathlib import Path
 
 import pytest
+import yaml
 
+from statefulrollout.api.v1alpha1 import Spec
 from statefulrollout.core.guards import GUARDS, GUARDS_OF_STUCK_PODS
 from statefulrollout.core.stages import Stage
+from statefulrollout.core.validation import parse_spec
 from tests.repo.files import ROOT, repository_files
 
 GUARDS_PAGE = (ROOT / "docs" / "guards.md").read_text(encoding="utf-8")
@@ -75,6 +80,17 @@ def test_the_modules_that_the_design_names_exist() -> None:
     named = re.findall(r"`((?:core|kube|hooks|api)/\w+\.py)`", DESIGN)
     assert named
     assert [name for name in named if not (ROOT / "operator" / "statefulrollout" / name).exists()] == []
+
+
+def test_what_the_readme_applies_and_patches_is_accepted() -> None:
+    page = (ROOT / "README.md").read_text(encoding="utf-8")
+    applied = [yaml.safe_load(textwrap.dedent(block)) for block in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)]
+    patched = [json.loads(patch) for patch in re.findall(r"kubectl patch .* -p '(.*)'", page)]
+    target = {"targetRef": {"name": "kvstore"}}
+    specs = [{**target, **(document.get("spec") or document)} for document in applied + patched]
+    assert len(specs) > 4
+    for spec in specs:
+        assert isinstance(parse_spec(spec), Spec), parse_spec(spec)
 
 
 def anchors_of(page: Path) -> set[str]:
