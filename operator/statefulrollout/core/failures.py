@@ -32,7 +32,8 @@ def note_failures(
     if attempt != snapshot.ledger.attempt:
         rest = tuple(failed for failed in snapshot.ledger.failed if failed.revision != wanted)
         retried = snapshot.ledger.model_copy(update={"attempt": attempt, "failed": rest})
-        return retried, (Announcement("RevisionRetried", f"revision {wanted} is tried again: spec.retry says so"),)
+        said = Announcement("RevisionRetried", f"revision {wanted} is tried again: spec.retry says so")
+        return retried, (said,) if has_failed(snapshot, wanted) else ()
     found = _failure_of(snapshot, target, places, checks, now)
     kept = [
         failed if failed.revision == wanted else failed.model_copy(update={"left": True})
@@ -53,9 +54,12 @@ def note_failures(
 
 
 def _attempt_of(snapshot: Snapshot, target: StatefulSetView) -> Attempt:
-    """The attempt that the user asks for where it is for the wanted revision; else the one before."""
+    """The attempt that the user asks for where it is for the wanted revision; else the one before.
+
+    Asked for before anything failed, it is spent: a failure that comes later waits for another word.
+    """
     retry = snapshot.rollout.spec.retry
-    if retry is None or retry.revision != target.update_revision or not has_failed(snapshot, retry.revision):
+    if retry is None or retry.revision != target.update_revision:
         return snapshot.ledger.attempt
     return Attempt(revision=retry.revision, nonce=retry.nonce)
 

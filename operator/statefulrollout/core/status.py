@@ -139,6 +139,8 @@ def _progress_of(snapshot: Snapshot, plan: Plan, target: StatefulSetView, counts
         if not target.observed or plan.fence is not FenceKind.HOLD:
             return Verdict("RollingOut", "Accepting", f"{counts}; the new revision is being accepted")
         message = f"{counts}; revision {target.update_revision} is in place"
+        if is_aborted(snapshot):
+            message += ". spec.abort comes too late, it is accepted: apply another pod template"
         return Verdict("Healthy", "RolloutComplete", message, ready=True)
     if plan.pacing.rest and not moving and not missing and not snapshot.rollout.spec.paused:
         return Verdict("Resting", "AtStep", _cut(f"{counts}; {plan.pacing.rest}"))

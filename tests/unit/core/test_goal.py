@@ -72,6 +72,15 @@ def test_retry_forgets_the_failure_once_for_each_number() -> None:
     assert (more.failed, told) == ((), ["RevisionRetried"])
 
 
+def test_retry_before_anything_failed_is_spent() -> None:
+    retry: dict[str, Any] = {"retry": {"revision": "v2", "nonce": 1}}
+    healthy = a_snapshot(ROLLING, *pods(3), spec=a_spec(**BACK, **retry), ledger=a_ledger())
+    ledger, told = noted(healthy)
+    assert (ledger.attempt, told) == (Attempt(revision="v2", nonce=1), [])
+    failed, told = noted(seen(ledger=ledger, **BACK, **retry))
+    assert (len(failed.failed), told) == (1, ["RevisionFailed"])
+
+
 @pytest.mark.parametrize("retry", [{"revision": "v3", "nonce": 1}, {"revision": "v1", "nonce": 1}])
 def test_retry_of_another_revision_is_no_word_on_this_one(retry: dict[str, Any]) -> None:
     ledger = a_ledger(failed="v2")

@@ -60,6 +60,7 @@ class Row(NamedTuple):
 
 READY, RECONCILING, STALLED, PAUSED, DEGRADED, OVERRIDDEN = names.CONDITIONS
 ROLLING = a_rolling_set()
+ABORTED = a_spec(abort={"revision": "v2"})
 
 ROWS = [
     Row(
@@ -112,6 +113,48 @@ ROWS = [
         "failed revision", "Failed", "PodNotStarting", {STALLED, DEGRADED},
         "revision v2 failed (PodNotStarting): db-2: container store CrashLoopBackOff (exit code 1). 0 of 3 pods",
         ROLLING, (*OLD[:2], CRASHING),
+    ),
+    Row(
+        "at a step", "Resting", "AtStep", {RECONCILING},
+        "1 of 3 pods updated; step 1 of 1 is reached (1 pods); to go on, set spec.promote to {revision: v2, step: 1}",
+        a_rolling_set(fence=FenceKind.HOLD), (*OLD[:2], NEW[2]),
+        {"spec": a_spec(strategy={"steps": [{"pods": 1, "pause": {}}]})},
+    ),
+    Row(
+        "at a step, a pod comes back", "RollingOut", "RollingOut", {RECONCILING}, "db-1 is Restoring",
+        a_rolling_set(fence=FenceKind.HOLD), (OLD[0], OLD[1].came_back(), NEW[2]),
+        {"spec": a_spec(strategy={"steps": [{"pods": 1, "pause": {}}]})},
+    ),
+    Row(
+        "on the way back", "RollingBack", "RollingBack", {RECONCILING, DEGRADED},
+        "2 of 3 pods are at revision v1 again; db-2 is Draining",
+        a_rolling_set(), (*OLD[:2], NEW[2].isolated("v1")), {"spec": ABORTED, "isolated": {NEW[2].uid: 60}},
+    ),
+    Row(
+        "paused on the way back", "Paused", "Paused", {RECONCILING, PAUSED, DEGRADED},
+        "paused by spec.paused on the way back; 2 of 3 pods are at revision v1 again",
+        a_rolling_set(), (*OLD[:2], NEW[2]), {"spec": a_spec(paused=True, abort={"revision": "v2"})},
+    ),
+    Row(
+        "back again by the user's word", "RolledBack", "Aborted", {STALLED},
+        "revision v2 was given up (spec.abort). 3 of 3 pods are at revision v1 again. Apply another pod template, or",
+        a_rolling_set(fence=FenceKind.HOLD), OLD, {"spec": ABORTED},
+    ),
+    Row(
+        "back again after a failure", "RolledBack", "PodNotStarting", {STALLED},
+        "again. Apply a fixed template, or set spec.retry to {revision: v2, nonce: 1} to try it again",
+        a_rolling_set(fence=FenceKind.HOLD), OLD,
+        {"spec": a_spec(strategy={"onFailure": "Rollback"}), "ledger": a_ledger(failed="v2")},
+    ),
+    Row(
+        "given up too late", "Healthy", "RolloutComplete", {READY},
+        "revision v2 is in place. spec.abort comes too late, it is accepted: apply another pod template",
+        a_set(wanted="v2", accepted="v2"), NEW, {"spec": ABORTED},
+    ),
+    Row(
+        "guards passed over", "RollingOut", "RollingOut", {RECONCILING, OVERRIDDEN}, "db-2 is Soaking",
+        ROLLING, (*OLD[:2], NEW[2].serving_since(3)),
+        {"spec": a_spec(override={"revision": "v2", "guards": ["pace_is_respected"]})},
     ),
     Row(
         "hook past its deadline", "Failed", "HookFailed", {STALLED, DEGRADED},
