@@ -39,6 +39,12 @@ def who_goes_earlier(snapshot: Snapshot, places: Sequence[Place], candidate: Pla
     return ""
 
 
+def zone_unknown(snapshot: Snapshot) -> bool:
+    """Whether the order is by zone, and that of some pod's node is not known."""
+    by_zone = snapshot.rollout.spec.strategy.order.by is OrderBy.ZONE
+    return by_zone and any(pod.node and pod.node not in snapshot.zones for pod in snapshot.pods)
+
+
 def zone_in_the_way(snapshot: Snapshot, places: Sequence[Place], chosen: Collection[str], candidate: Place) -> str:
     """Why the candidate's zone may not be disturbed now, in words; empty where it may."""
     order, target = snapshot.rollout.spec.strategy.order, snapshot.target

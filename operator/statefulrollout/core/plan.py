@@ -25,7 +25,7 @@ from statefulrollout.core.goal import has_failed, is_given_up
 from statefulrollout.core.guards import Scene, judge, passed_over
 from statefulrollout.core.judging import Judgement, judge_check
 from statefulrollout.core.ledger import Ledger, Progress
-from statefulrollout.core.ordering import Turn, turn_of
+from statefulrollout.core.ordering import Turn, turn_of, zone_unknown
 from statefulrollout.core.pacing import Pacing, pacing_of
 from statefulrollout.core.questions import Surroundings
 from statefulrollout.core.remembering import asks_of_vanished, ledger_after
@@ -35,6 +35,8 @@ from statefulrollout.core.step import Stand, Step, Waiting
 from statefulrollout.core.steps import step_of
 from statefulrollout.core.validation import Problem, problems_of
 
+NODE_SECONDS = 10.0
+"""Until the next look whether a node has got the label that the order is by: no event tells."""
 COUNT_SECONDS = 0.5
 """Until the next look whether the StatefulSet controller has counted a pod that left service."""
 
@@ -274,6 +276,8 @@ def _recheck_at(
     times = [members.recheck_at, pacing.recheck_at, *(step.recheck_at for step in steps.values())]
     if around.snapshot.ledger.chosen_at is not None:
         times.append(around.snapshot.ledger.chosen_at + spec.strategy.min_seconds_between_pods)
+    if zone_unknown(around.snapshot) and any(place.leaves_for is not None for place in around.places):
+        times.append(now + NODE_SECONDS)
     if stand.turns and any(place.stage in IN_MOTION for place in around.places):
         # No event tells of everything that the StatefulSet controller has counted.
         times.append(now + COUNT_SECONDS)

@@ -1,7 +1,7 @@
 """In which zone each node is, for rollouts that go zone by zone.
 
-A node's zone changes only if the node is made anew, so what was read is kept for a while: this one thing is not read
-live on every pass. A node that cannot be found, or has no such label, has no zone.
+A node's zone hardly ever changes, so what was read is kept for a minute: this one thing is not read live on every pass.
+A node that cannot be found, or has no such label, has no zone, and is read again on the next pass.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from statefulrollout.errors import NotFound
 from statefulrollout.kube import paths
 from statefulrollout.kube.client import Kube
 
-KEPT_SECONDS = 600.0
+KEPT_SECONDS = 60.0
 
 
 class Zones:
@@ -28,10 +28,13 @@ class Zones:
         """The zones of these nodes, by node. Raises ApiError and Unavailable as every read does."""
         now = self._clock()
         self._labels = {name: kept for name, kept in self._labels.items() if now < kept[0] + KEPT_SECONDS}
-        for name in sorted(set(nodes) - self._labels.keys() - {""}):
-            self._labels[name] = (now, await self._read(name))
-        known = {name: self._labels[name][1].get(topology_key) for name in nodes if name in self._labels}
-        return {name: zone for name, zone in known.items() if zone}
+        found: dict[str, str] = {}
+        for name in sorted(set(nodes) - {""}):
+            if topology_key not in self._labels.get(name, (now, {}))[1]:
+                self._labels[name] = (now, await self._read(name))
+            if zone := self._labels[name][1].get(topology_key):
+                found[name] = zone
+        return found
 
     async def _read(self, name: str) -> Mapping[str, str]:
         try:

@@ -168,6 +168,22 @@ async def test_nodes_are_read_once_and_only_where_the_order_is_by_zone(strategy:
     assert read_by(kube).count(node) == int(looks)
 
 
+async def test_a_node_without_the_label_is_read_again_and_what_was_read_is_kept_for_a_minute() -> None:
+    kube, path, now = RecordedKube(), paths.nodes(name="node-2"), [NOW]
+    zones = Zones(kube, lambda: now[0])
+    kube.objects[path] = {"metadata": {"name": "node-2"}}
+    assert await zones.of({"node-2", ""}, ZONE_LABEL) == {}
+    kube.objects[path] = {"metadata": {"name": "node-2", "labels": {ZONE_LABEL: "a"}}}
+    assert await zones.of({"node-2"}, ZONE_LABEL) == {"node-2": "a"}
+    kube.objects[path] = {"metadata": {"name": "node-2", "labels": {ZONE_LABEL: "b"}}}
+    assert await zones.of({"node-2"}, ZONE_LABEL) == {"node-2": "a"}
+    now[0] += 60
+    assert await zones.of({"node-2"}, ZONE_LABEL) == {"node-2": "b"}
+    del kube.objects[path]
+    now[0] += 60
+    assert await zones.of({"node-2"}, ZONE_LABEL) == {}
+
+
 def to_service(name: str = "front") -> Json:
     return {**a_call("/x", "Service"), "service": {"name": name}}
 
