@@ -10,8 +10,8 @@ def test_kubectl_shows_a_rollout_while_it_happens_and_waits_for_its_end(open_sho
     shop = open_shop()
     selection = ("-n", shop.namespace)
     assert _table_of(shop.kubectl.run("get", "sro", *selection)) == {
-        "NAME": "kvstore", "TARGET": "kvstore", "PHASE": "Healthy", "UPDATED": "3/3", "READY": "3/3", "PAUSED": "false",
-        "AGE": _table_of(shop.kubectl.run("get", "sro", *selection))["AGE"],
+        "NAME": "kvstore", "TARGET": "kvstore", "PHASE": "Healthy", "STEP": "<none>", "UPDATED": "3/3", "READY": "3/3",
+        "PAUSED": "false", "AGE": _table_of(shop.kubectl.run("get", "sro", *selection))["AGE"],
     }  # fmt: skip
     shop.change_template()
     shop.wait("Ready to be False and Reconciling True", lambda: shop.condition(names.READY)["status"] == "False"
