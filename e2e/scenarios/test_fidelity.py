@@ -65,8 +65,9 @@ def test_the_simulation_does_as_the_cluster_does(open_shop: OpenShop, name: str)
         rollout=script.spec,
         load=False,
     )
-    if script.strategy is not None:
-        shop.patch_stateful_set({"updateStrategy": {"rollingUpdate": None, **script.strategy}})
+    if strategy := script.strategy:
+        shop.patch_stateful_set({"updateStrategy": {"rollingUpdate": None, **strategy}})
+        shop.wait("the strategy", lambda: strategy.items() <= shop.stateful_set["spec"]["updateStrategy"].items())
         shop.await_complete()
     assert play(shop, script) == simulate(perform(script))
 
