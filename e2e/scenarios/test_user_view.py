@@ -10,7 +10,7 @@ def test_kubectl_shows_a_rollout_while_it_happens_and_waits_for_its_end(open_sho
     shop = open_shop()
     selection = ("-n", shop.namespace)
     assert _table_of(shop.kubectl.run("get", "sro", *selection)) == {
-        "NAME": "kvstore", "TARGET": "kvstore", "PHASE": "Healthy", "STEP": "<none>", "UPDATED": "3/3", "READY": "3/3",
+        "NAME": "kvstore", "TARGET": "kvstore", "PHASE": "Healthy", "STEP": "-", "UPDATED": "3/3", "READY": "3/3",
         "PAUSED": "false", "AGE": _table_of(shop.kubectl.run("get", "sro", *selection))["AGE"],
     }  # fmt: skip
     shop.change_template()

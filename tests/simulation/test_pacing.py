@@ -39,7 +39,7 @@ async def test_a_canary_waits_to_be_promoted_and_the_next_step_for_its_time(poli
     await at_rest(scenario, 3, seconds=55)
     await scenario.until_complete()
     assert scenario.images() == ["kvstore:2"] * 5
-    assert "step" not in scenario.world.rollout()["status"]
+    assert scenario.world.rollout()["status"]["step"] == "-"
     assert scenario.world.lost_keys == set()
 
 

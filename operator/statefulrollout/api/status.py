@@ -83,8 +83,8 @@ class Status(Model):
         description="At which revision a pod that dies comes back. Hold: the accepted one. Forward: the wanted one. "
         "Accept: the wanted one, which is just becoming the accepted one. Foreign: somebody else wrote updateStrategy.",
     )
-    step: Word | None = Field(
-        default=None, description="Steps whose rest is over, of all, like 1/3, for the column STEP. Unset: no steps."
+    step: Word = Field(
+        default="-", description="Steps whose rest is over, of all, like 1/3, for the column STEP; - without steps."
     )
     updated_of: Word = Field(default="", description="Updated pods of all, like 3/5, for the column UPDATED.")
     ready_of: Word = Field(default="", description="Ready pods of all, like 5/5, for the column READY.")

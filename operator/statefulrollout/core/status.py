@@ -174,10 +174,10 @@ def _first_wait(plan: Plan, places: list[Place]) -> str:
     return f"; {order[0].pod.name} is {order[0].stage.value}" if order else ""
 
 
-def _step_of(snapshot: Snapshot, plan: Plan) -> str | None:
-    """The steps that are passed, of all; None where there are none or nothing is rolling."""
+def _step_of(snapshot: Snapshot, plan: Plan) -> str:
+    """The steps that are passed, of all; a dash where there are none or nothing is rolling."""
     steps, progress = snapshot.rollout.spec.strategy.steps, plan.pacing.progress
-    return f"{min(progress.passed, len(steps))}/{len(steps)}" if progress.revision else None
+    return f"{min(progress.passed, len(steps))}/{len(steps)}" if progress.revision else "-"
 
 
 def _count_updated(plan: Plan, target: StatefulSetView) -> int:
