@@ -70,6 +70,8 @@ class Journal:
     api: Api
     namespace: str
     changes: list[Change] = field(default_factory=list)
+    gaps: list[tuple[int, int]] = field(default_factory=list)
+    """Between which versions changes may have passed unseen: the API server had forgotten what we had heard last."""
     trouble: str = ""
     _current: dict[tuple[str, str], Json] = field(default_factory=dict)
     _news: threading.Condition = field(default_factory=threading.Condition)
@@ -178,6 +180,9 @@ class Journal:
     def _catch_up(self, plural: str) -> str:
         """Look at what there is; record what has changed unseen, and return the version to watch from."""
         listed = self.api.get(PATHS[plural].format(self.namespace))
+        heard = [change.version for change in self.changes if change.plural == plural]
+        if heard:
+            self.gaps.append((max(heard), int(listed["metadata"]["resourceVersion"])))
         found = {item["metadata"]["name"]: item for item in listed["items"]}
         with self._news:
             known = {name: item for (kind, name), item in self._current.items() if kind == plural}

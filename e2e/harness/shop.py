@@ -308,7 +308,7 @@ class Shop:
     def assert_invariants(self) -> None:
         """Nothing that must never happen did."""
         assert not self.journal.trouble, self.journal.trouble
-        broken = broken_invariants(self._own_history(), self.deleted_by_user)
+        broken = broken_invariants(self._own_history(), self.deleted_by_user, self.journal.gaps)
         assert not broken, "broken invariants:\n" + "\n".join(broken)
 
     def _own_history(self) -> list[Change]:

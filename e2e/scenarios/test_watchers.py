@@ -98,6 +98,14 @@ def test_they_see_a_release_before_the_members_have_settled_without_the_pod(tale
     assert _broken(tale) == ["I2Drained"]
 
 
+def test_they_judge_nothing_where_something_may_have_passed_unseen(tale: Tale) -> None:
+    tale.ledger(1, "0-old", "1-old", done=False)
+    tale.pod(2, wanted="new", conditions=LEFT)
+    release = tale.changes[-1].version
+    assert broken_invariants(tale.changes, (), [(release - 1, release)]) == []
+    assert broken_invariants(tale.changes, (), [(release, release + 5), (1, release - 1)]) != []
+
+
 def test_they_see_a_release_that_was_true_for_another_container(tale: Tale) -> None:
     tale.ledger(1, "0-old", "1-old")
     tale.pod(2, wanted="new", conditions=LEFT, containers={"kvstore": "id-before-it-restarted"})
