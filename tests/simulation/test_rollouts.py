@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from statefulrollout.api import names
-from tests.simulation.scenario import a_scenario, gates, is_complete
+from tests.simulation.scenario import a_scenario, gates, is_at, is_complete
 from tests.simulation.stories.enemies import delay_controller
 from tests.simulation.world.application import Silence
 from tests.simulation.world.builders import a_budget
@@ -199,6 +199,16 @@ async def test_pods_are_freed_without_a_sweep_where_the_controller_is_slow(
     scenario.user.delete_rollout()
     await scenario.world.run(limit_seconds=5)
     await scenario.until_free(limit_seconds=2)
+
+
+async def test_a_pod_created_while_the_webhook_does_not_answer_is_noticed_without_a_sweep() -> None:
+    scenario = await a_scenario(replicas=3)
+    await scenario.roll_out()
+    await scenario.until_stage("Released", "kvstore-2")
+    scenario.world.webhook.up = False
+    await scenario.world.run(until=lambda: is_at(scenario.world, "Soaking", "kvstore-2"), limit_seconds=30)
+    assert scenario.world.pod(2)["spec"].get("readinessGates") is None
+    await scenario.until_complete(limit_seconds=120)
 
 
 async def test_pods_created_while_the_operator_is_down_become_ready() -> None:

@@ -35,6 +35,8 @@ from statefulrollout.core.step import Stand, Step, Waiting
 from statefulrollout.core.steps import step_of
 from statefulrollout.core.validation import Problem, problems_of
 
+VACANT_SECONDS = 2.0
+"""Until the next look at a set with a pod missing."""
 NODE_SECONDS = 10.0
 """Until the next look whether a node has got the label that the order is by: no event tells."""
 COUNT_SECONDS = 0.5
@@ -278,6 +280,10 @@ def _recheck_at(
         times.append(around.snapshot.ledger.chosen_at + spec.strategy.min_seconds_between_pods)
     if zone_unknown(around.snapshot) and any(place.leaves_for is not None for place in around.places):
         times.append(now + NODE_SECONDS)
+    target, present = around.snapshot.target, {place.pod.ordinal for place in around.places}
+    if target is not None and any(ordinal not in present for ordinal in target.ordinals):
+        # One that is created while the webhook does not answer bears no label, and no event tells of it.
+        times.append(now + VACANT_SECONDS)
     if stand.turns and any(place.stage in IN_MOTION for place in around.places):
         # No event tells of everything that the StatefulSet controller has counted.
         times.append(now + COUNT_SECONDS)

@@ -164,8 +164,12 @@ def test_a_membership_is_looked_at_again_when_it_may_stall_or_be_late() -> None:
 
 def test_an_absence_is_looked_at_again_when_it_ends() -> None:
     spec = a_spec(membership={**MEMBERSHIP, "awaySeconds": 300})
-    ledger = settled(a_ledger(*OLD[:2]), away=(Absence(name="db-2", since=NOW - 100),))
-    assert plan_for(a_set(), *OLD[:2], spec=spec, ledger=ledger).recheck_at == NOW + 200
+    ledger = settled(a_ledger(*OLD[:2]), away=(Absence(name="db-2", since=NOW - 299),))
+    assert plan_for(a_set(), *OLD[:2], spec=spec, ledger=ledger).recheck_at == NOW + 1
+
+
+def test_a_pod_that_is_missing_is_looked_for_since_nobody_may_tell_of_it() -> None:
+    assert plan_for(a_set(), *OLD[:2], ledger=settled(a_ledger(*OLD[:2]))).recheck_at == NOW + 2
 
 
 def test_a_node_that_stopped_reporting_is_looked_at_again() -> None:
