@@ -206,6 +206,7 @@ async def test_a_pod_created_while_the_webhook_does_not_answer_is_noticed_withou
     await scenario.roll_out()
     await scenario.until_stage("Released", "kvstore-2")
     scenario.world.webhook.up = False
+    delay_controller(scenario, 5.0)
     await scenario.world.run(until=lambda: is_at(scenario.world, "Soaking", "kvstore-2"), limit_seconds=30)
     assert scenario.world.pod(2)["spec"].get("readinessGates") is None
     await scenario.until_complete(limit_seconds=120)
