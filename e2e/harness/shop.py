@@ -123,13 +123,13 @@ class Shop:
         """The revision that the StatefulSet goes back to."""
         return str(self.stateful_set.get("status", {}).get("currentRevision", ""))
 
-    def departures(self) -> list[int]:
-        """The ordinals of the pods that were taken out of service, in that order."""
-        left: dict[str, int] = {}
+    def departures(self) -> list[tuple[float, int]]:
+        """When each pod was taken out of service, in that order, and its ordinal."""
+        left: dict[str, tuple[float, int]] = {}
         for change in self.history_of(PODS):
             pod = Pod(change.item)
             if pod.leaves_for and pod.name != LOAD:
-                left.setdefault(pod.uid, pod.ordinal)
+                left.setdefault(pod.uid, (change.at, pod.ordinal))
         return list(left.values())
 
     def was_said(self, words: str) -> bool:

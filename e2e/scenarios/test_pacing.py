@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 from datetime import UTC, datetime
 
-from e2e.harness.journal import PODS
 from e2e.harness.kubectl import Json
-from e2e.harness.pods import Pod
 from e2e.harness.shop import Shop
 from e2e.scenarios.conftest import OpenShop
 
@@ -53,7 +50,7 @@ def test_a_rest_of_some_seconds_ends_by_itself_and_pods_go_at_their_pace(open_sh
     shop = open_shop(rollout={"strategy": strategy})
     shop.change_template()
     shop.await_complete()
-    first, second, third = _times_of_departure(shop)
+    first, second, third = (at for at, _ in shop.departures())
     assert second - first >= 8
     assert third - second >= 5.5
     shop.assert_nobody_noticed()
@@ -80,15 +77,3 @@ def _await_rest(shop: Shop, revision: str, moved: int) -> None:
         and shop.rollout["status"]["wantedRevision"] == revision,
     )  # fmt: skip
     shop.stays("it rests", lambda: shop.revisions().count(revision) == moved, seconds=2)
-
-
-def _times_of_departure(shop: Shop) -> list[float]:
-    """When each pod was taken out of service, in order."""
-    left: dict[str, float] = {}
-    for change in shop.history_of(PODS):
-        pod = Pod(change.item)
-        if pod.leaves_for and pod.name != "load":
-            left.setdefault(pod.uid, change.at)
-    times = sorted(left.values())
-    assert all(later >= earlier for earlier, later in itertools.pairwise(times))
-    return times

@@ -234,8 +234,9 @@ NOT_OVERRIDDEN: Mapping[str, str] = {
 def overridden(snapshot: Snapshot) -> frozenset[str]:
     """Names of the guards that the user passes over in the rollout of the wanted revision."""
     word, target = snapshot.rollout.spec.override, snapshot.target
-    applies = word is not None and target is not None and word.revision == target.update_revision
-    return frozenset(word.guards) if applies and word is not None else frozenset()
+    if word is None or target is None or word.revision != target.update_revision:
+        return frozenset()
+    return frozenset(word.guards)
 
 
 def judge(scene: Scene, candidate: Place) -> Verdict | None:

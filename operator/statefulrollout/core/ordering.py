@@ -34,7 +34,7 @@ def who_goes_earlier(snapshot: Snapshot, places: Sequence[Place], candidate: Pla
     """A pod of an earlier role that has not arrived yet, in words; empty where there is none."""
     mine = _rank_of(snapshot, candidate.pod)
     for place in places:
-        if not place.condemned and not place.available_at_goal and _rank_of(snapshot, place.pod) < mine:
+        if not place.condemned and place.stage is not Stage.UPDATED and _rank_of(snapshot, place.pod) < mine:
             return f"{place.pod.name} goes earlier (strategy.order), and is {place.stage.value}"
     return ""
 

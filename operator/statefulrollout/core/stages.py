@@ -85,11 +85,6 @@ class Place:
         """Whether it carries load now. One that came back, at whatever revision, is not trusted before its soak."""
         return self.stage in (Stage.SERVING, Stage.UPDATED) and self.soaked
 
-    @property
-    def available_at_goal(self) -> bool:
-        """Whether it carries load where it shall be."""
-        return self.stage is Stage.UPDATED and self.soaked
-
 
 def places_of(snapshot: Snapshot, now: float) -> tuple[Place, ...]:
     """Every pod with its stage, by ordinal."""
