@@ -52,7 +52,10 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
 
 
 class _Waiting(selectors.BaseSelector):
-    """The loop's selector: instead of waiting for a file it lets simulated time pass."""
+    """The loop's selector: instead of waiting for a file it lets simulated time pass.
+
+    No file is ever ready: nothing comes from outside a simulated world.
+    """
 
     def __init__(self, loop: SimulatedLoop) -> None:
         self._loop = loop
@@ -73,7 +76,7 @@ class _Waiting(selectors.BaseSelector):
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         if timeout is None or timeout > 0:
             self._loop.pass_time(timeout)
-        return self._files.select(0)
+        return []
 
 
 def simulate(main: Coroutine[Any, Any, T]) -> T:
