@@ -42,7 +42,11 @@ class Installation:
             # A new build has the same tag: only this makes the Deployment replace the pod.
             values.append(f"podAnnotations.image={image}")
         # One replica, so that whoever stops it stops all; two are what `replicated` is for.
-        options = ["--set", "replicas=1", *(option for value in values for option in ("--set-string", value))]
+        options = [
+            "--set",
+            "replicas=1,exec.enabled=true",
+            *(option for value in values for option in ("--set-string", value)),
+        ]
         self.kubectl.helm("upgrade", "--install", RELEASE, str(CHART), "--namespace", NAMESPACE, "--create-namespace",
                           "--wait", "--timeout", f"{START_SECONDS:.0f}s", *options)  # fmt: skip
 

@@ -16,15 +16,8 @@ from e2e.harness.namespaces import Namespaces
 from e2e.harness.shop import NAME, Order, Shop, build_objects
 from e2e.scenarios.conftest import OpenShop
 from statefulrollout.api import names
-from tests.unit.api.bad_specs import (
-    GOOD,
-    HEADLESS_NOWHERE,
-    OWNED,
-    REFUSED_BY_OPERATOR,
-    REFUSED_BY_SCHEMA,
-    BadSpec,
-    merged,
-)
+from tests.unit.api.bad_spec import GOOD, HEADLESS_NOWHERE, OWNED, BadSpec, merged
+from tests.unit.api.bad_specs import REFUSED_BY_OPERATOR, REFUSED_BY_SCHEMA
 
 # One shop for all of them: nothing is to happen to it.
 pytestmark = pytest.mark.xdist_group("bad input")

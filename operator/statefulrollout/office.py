@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field
+from functools import partial
 
 import aiohttp
 import structlog
@@ -20,9 +21,11 @@ import structlog
 from statefulrollout.errors import KubeError
 from statefulrollout.handlers import Sources, Wake, hear_rollouts
 from statefulrollout.hooks.http import open_session
+from statefulrollout.hooks.reach import Reach
 from statefulrollout.hooks.runner import HookRunner
 from statefulrollout.kube.client import Kube
 from statefulrollout.kube.events import Events
+from statefulrollout.kube.exec import execute
 from statefulrollout.kube.leader import Leader
 from statefulrollout.kube.queue import WorkQueue
 from statefulrollout.kube.reflector import Key
@@ -85,7 +88,8 @@ class Office:
         clock, wake = self.means.clock, self.queue.wake_up
         async with AsyncExitStack() as stack:
             session = await stack.enter_async_context(self.means.open_session())
-            hooks = HookRunner(session, wake, lambda: self.leader.is_leader, clock)
+            reach = Reach(session, partial(execute, self.kube) if self.settings.exec_enabled else None)
+            hooks = HookRunner(reach, wake, lambda: self.leader.is_leader, clock)
             stack.push_async_callback(hooks.aclose)
             events = Events(self.kube, self.settings.pod_name, clock)
             reconciler = Reconciler(self.kube, hooks, events, self.leader.check, clock)

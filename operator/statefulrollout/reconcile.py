@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -84,7 +85,7 @@ class Reconciler:
                 actor = self._actor(key, workload.target, rollouts[0])
                 await actor.act(open_unattended_gates(workload.pods))
             return None
-        return await self._roll(key, rollouts[0], snapshot)
+        return await self._roll(key, rollouts[0], replace(snapshot, may_exec=self._hooks.may_exec))
 
     async def _roll(self, key: Key, raw: Json, snapshot: Snapshot) -> float | None:
         now = self._clock()

@@ -33,6 +33,7 @@ class Settings(BaseSettings):
     health_port: int = Field(8080, ge=0, le=65535, description="serves /healthz, /readyz and /metrics")
     workers: int = Field(8, ge=1, le=64, description="rollouts looked at side by side")
     sweep_seconds: float = Field(300, ge=5, description="how often everything is looked at, whatever was heard")
+    exec_enabled: bool = Field(default=False, description="whether hooks may run commands in pods")
     log_format: Literal["json", "console"] = "json"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 

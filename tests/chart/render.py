@@ -31,6 +31,7 @@ ALL_ON: Values = {
     "crds": {"enabled": True, "keep": True},
     "lid": {"sharedControllerIdentity": True},
     "authorPolicy": {"enabled": True},
+    "exec": {"enabled": True},
     "userRoles": {"enabled": True},
     "webhook": {"port": 10443},
     "logging": {"format": "console", "level": "debug"},

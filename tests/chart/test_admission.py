@@ -112,3 +112,31 @@ def test_a_refused_author_reads_what_is_missing() -> None:
     request = {"namespace": "shop", "userInfo": {"username": "jane"}}
     message = value_of(validation["messageExpression"], {"request": request})
     assert message.startswith("jane may not delete pods in namespace shop")
+
+
+@pytest.mark.parametrize(
+    ("spec", "runs_commands"),
+    [
+        ({}, False),
+        ({"drain": {"apply": {"http": {}}}, "membership": {"apply": {"http": {}}}, "checks": []}, False),
+        ({"drain": {"apply": {"exec": {}}}}, True),
+        ({"migrate": {"apply": {"http": {}}, "done": {"call": {"exec": {}}}}}, True),
+        ({"restore": {"apply": {"http": {}}, "undo": {"exec": {}}}}, True),
+        ({"membership": {"apply": {"exec": {}}}}, True),
+        ({"checks": [{"call": {"http": {}}}, {"call": {"exec": {}}}]}, True),
+    ],
+)
+def test_whoever_has_commands_run_in_pods_must_be_allowed_to(spec: dict[str, Any], runs_commands: bool) -> None:
+    policy = the(render({"exec": {"enabled": True}}), "ValidatingAdmissionPolicy", "statefulrollout-author")["spec"]
+    (variable,) = policy["variables"]
+    assert value_of(variable["expression"], {"object": {"spec": spec}}) is runs_commands
+    validation = policy["validations"][1]
+    assert validation["expression"].split() == [
+        "!variables.runsCommands",
+        "||",
+        "authorizer.group('').resource('pods').subresource('exec').namespace(request.namespace)"
+        ".check('create').allowed()",
+    ]
+    request = {"namespace": "shop", "userInfo": {"username": "jane"}}
+    message = value_of(validation["messageExpression"], {"request": request})
+    assert message.startswith("jane may not run commands in pods of namespace shop")

@@ -11,6 +11,8 @@ from tests.chart.render import MATRIX, NAMESPACE, Manifest, render, the
 
 GOLDEN = Path(__file__).with_name("golden") / "rbac.yaml"
 ROLES = ("ClusterRole", "Role")
+COMMANDS = "pods/exec: create get"
+"""The right that exec.enabled adds."""
 
 
 def rights_of(manifests: list[Manifest]) -> dict[str, list[str]]:
@@ -40,8 +42,9 @@ def test_rights_are_those_that_were_reviewed(update_golden: bool) -> None:
     assert text == GOLDEN.read_text(), "rights changed: review them, then `pytest tests/chart --update-golden`"
 
 
-def test_no_value_widens_a_right() -> None:
-    reviewed = set(yaml.safe_load(GOLDEN.read_text())["ClusterRole statefulrollout"])
+def test_no_value_but_exec_widens_a_right() -> None:
+    reviewed = {*yaml.safe_load(GOLDEN.read_text())["ClusterRole statefulrollout"], COMMANDS}
+    assert COMMANDS in rights_of(render({"exec": {"enabled": True}}))["ClusterRole statefulrollout"]
     for name, values in MATRIX.items():
         rights = next(r for role, r in rights_of(render(values)).items() if role.startswith("ClusterRole "))
         wider = {line for line in rights if " only " not in line} - reviewed

@@ -26,7 +26,8 @@ def test_the_operator_can_start_with_what_the_chart_sets(values: Manifest, monke
         monkeypatch.setenv(name, value)
     settings = load_settings().model_dump()
     for name, value in environment.items():
-        assert str(settings[name.removeprefix(PREFIX).lower()]) == value
+        read = settings[name.removeprefix(PREFIX).lower()]
+        assert (json.dumps(read) if isinstance(read, bool) else str(read)) == value
 
 
 @pytest.mark.parametrize(("value", "field"), [("format", "log_format"), ("level", "log_level")])

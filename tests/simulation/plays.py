@@ -12,7 +12,8 @@ from typing import Any
 from statefulrollout.api import names
 from tests.simulation.scenario import Scenario, a_scenario
 from tests.simulation.stories.enemies import lose_node
-from tests.simulation.world.objects import is_true
+from tests.simulation.world.builders import SPEC, by_command
+from tests.simulation.world.objects import is_true, merge_patched
 from tests.simulation.world.podtemplate import revision_of
 
 Act = Callable[[Scenario], Awaitable[None]]
@@ -206,6 +207,7 @@ PLAYS = (
     Play("a rollout, one pod at a time", roll_out, ORDERED),
     Play("a rollout, two pods at a time", roll_out, TWO),
     Play("a rollout with every hook", roll_out, {"spec": HOOKS}),
+    Play("a rollout by commands", roll_out, {"spec": by_command(merge_patched(SPEC, HOOKS))}),
     Play("a rollout by deletion", roll_out, {"spec": {"strategy": {"removal": "Delete"}}}),
     Play("a scale-down", scale_down, ORDERED),
     Play("a scale-up in the middle", scale_up_in_the_middle),

@@ -34,6 +34,7 @@ class RecordedHooks:
     def __init__(self, answer: Answer | None = None) -> None:
         self.asked: list[tuple[str, ...]] = []
         self.answer = answer
+        self.may_exec = False
 
     def sync(self, key: Key, asks: Sequence[Ask]) -> None:
         assert key == KEY

@@ -1,8 +1,8 @@
 """One request to the application, as users write it.
 
-What it means on the wire (status codes, the document that a POST carries) is `docs/hooks.md`; whether the named port
-exists is `core/validation.py`. There is deliberately no field for a host: a call goes to pods that the operator
-selected, or to a Service of the same namespace.
+A call is an HTTP request or a command in a container. What it means on the wire (status and exit codes, the document
+that goes with it) is `docs/hooks.md`; whether the named port or container exists is `core/validation.py`. There is
+deliberately no field for a host: a call goes to pods that the operator selected, or to a Service of the same namespace.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, StrictInt, StrictStr
 
-from statefulrollout.api.model import IntOrString, Model, Rule
+from statefulrollout.api.model import DnsName, IntOrString, Model, Rule
 
 _TEMPLATE = Rule(
     rule=r"self.matches(r'^([^$]|\$+[^${]|\$*\$\{pod\.(name|ip|ordinal)\})*\$*$')",
@@ -96,6 +96,24 @@ class Http(Model):
     )
 
 
+class Exec(Model):
+    """One command in a container of the pod, as `kubectl exec` runs it: no shell, no terminal."""
+
+    container: DnsName = Field(description="Name of the container that the command runs in.")
+    command: Annotated[
+        list[Annotated[str, Field(max_length=4096), _TEMPLATE]],
+        Field(min_length=1, max_length=32),
+        Rule(
+            rule="size(self[0]) > 0",
+            message="the first word of command is the program to run: name it",
+        ),
+    ] = Field(
+        description="The program and its arguments; no shell looks at them, so write [sh, -c, ...] where one shall. "
+        "${pod.name}, ${pod.ip} and ${pod.ordinal} stand for the pod that the hook is about. On its standard input the "
+        "command finds the document that names the hook, the pod and the members, as JSON."
+    )
+
+
 class ServiceRef(Model):
     """A Service of the same namespace that selects pods."""
 
@@ -105,9 +123,18 @@ class ServiceRef(Model):
 
 
 class Call(Model):
-    """One request to the application."""
+    """One request to the application: exactly one of http and exec."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            rule="has(self.http) != has(self.exec)",
+            message="a call is an HTTP request or a command: write exactly one of http and exec",
+        ),
+        Rule(
+            rule="!has(self.exec) || self.target != 'Service'",
+            message="a command runs in pods: choose another target than Service, or call the Service by http",
+            field_path=".exec",
+        ),
         Rule(
             rule="self.target == 'Service' ? has(self.service) : true",
             message="target Service needs the Service's name: add service.name",
@@ -120,7 +147,12 @@ class Call(Model):
         ),
     )
 
-    http: Http = Field(description="The HTTP request to make.")
+    http: Http | None = Field(default=None, description="The HTTP request to make.")
+    exec: Exec | None = Field(
+        default=None,
+        description="The command to run in a container of each pod that is asked. Needs an operator that was installed "
+        "with exec.enabled=true.",
+    )
     target: Target = Field(
         default=Target.POD,
         description="Whom to ask. Pod: the pod that the hook is about (in a check: every serving pod, like Peers). "
@@ -131,3 +163,11 @@ class Call(Model):
     timeout_seconds: Annotated[int, Field(strict=True, ge=1, le=60)] = Field(
         default=5, description="Seconds to wait for the answer to one request, 1 to 60, before it is repeated."
     )
+
+    @property
+    def what(self) -> Http | Exec:
+        """The one of the two that is given."""
+        what = self.http or self.exec
+        if what is None:
+            raise ValueError("a call without http and exec, which its rule refuses")
+        return what

@@ -23,12 +23,13 @@ _STALL = Rule(
 
 def _without_pod(call: str, owner: str) -> Rule:
     """The rule that the request below `self.<call>` does not speak of a pod, because its owner is about none."""
-    http = f"self.{call}.http"
+    http, command = f"self.{call}.http", f"self.{call}.exec"
     return Rule(
-        rule=f"!{http}.path.contains('${{') && !(has({http}.body) && {http}.body.contains('${{')) && "
-        f"!(has({http}.headers) && {http}.headers.exists(name, {http}.headers[name].contains('${{')))",
+        rule=f"!(has({http}) && ({http}.path.contains('${{') || (has({http}.body) && {http}.body.contains('${{')) || "
+        f"(has({http}.headers) && {http}.headers.exists(name, {http}.headers[name].contains('${{'))))) && "
+        f"!(has({command}) && {command}.command.exists(word, word.contains('${{')))",
         message=f"{owner} is about the whole set, so there is no pod to fill in: remove ${{pod...}}",
-        field_path=f".{call}.http",
+        field_path=f".{call}",
     )
 
 
@@ -52,7 +53,7 @@ class Done(Model):
     call: Call = Field(description="The question, usually a GET; asked again until expect is true.")
     expect: Expression = Field(
         description="CEL over the answer; only the boolean true counts, for example json.inFlight == 0. "
-        "Sees status, json, text, pod, members and, with target Peers, answers."
+        "Sees status or exitCode, json, text, pod, members and, with target Peers, answers."
     )
     stable_for_seconds: Seconds = Field(
         default=0, description="Seconds that expect must stay true without a break. 0: one good answer is enough."
@@ -74,12 +75,14 @@ class Hook(Model):
 
     apply: Call = Field(
         description="The request that begins the step. It must be idempotent: it is repeated until the answer is final "
-        "(200 or 204 done, 202 in progress, 409, 423 or 503 not now, 404, 405 or 501 misconfigured)."
+        "(by http 200 or 204 done, 202 in progress, 409, 423 or 503 not now, 404, 405 or 501 misconfigured; by exec "
+        "exit code 0 done, 75 in progress)."
     )
     expect: Expression | None = Field(
         default=None,
-        description="CEL that a 2xx answer to apply must also satisfy, for endpoints that answer 200 with an error. "
-        "Sees status, json, text, pod, members and, with target Peers, answers. Unset: the status code decides.",
+        description="CEL that a good answer to apply (2xx, exit code 0) must also satisfy, for applications that "
+        "answer so and mean an error. Sees status or exitCode, json, text, pod, members and, with target Peers, "
+        "answers. Unset: the code decides.",
     )
     settle_seconds: Seconds = Field(
         default=0,
@@ -92,7 +95,7 @@ class Hook(Model):
     progress: Expression | None = Field(
         default=None,
         description="CEL giving a number that falls while the step moves on, for example json.inFlight; read from the "
-        "answers to done.call, or to apply where done is unset. Unset: progress in the body of a 202 answer.",
+        "answers to done.call, or to apply where done is unset. Unset: progress in what a 202 or exit code 75 says.",
     )
     undo: Call | None = Field(
         default=None,
@@ -147,17 +150,18 @@ class Membership(Model):
 
     apply: Call = Field(
         description="The request that declares the members; target must be AnyPeer, Peers or Service. Its document "
-        "carries a generation that only grows. 200: done, 202: moving, 409: a higher generation was seen."
+        "carries a generation that only grows. By http 200: done, 202: moving, 409: a higher generation was seen; by "
+        "exec 0: done, 75: moving, or a higher generation was seen."
     )
     expect: Expression | None = Field(
         default=None,
-        description="CEL that a 2xx answer must also satisfy. Sees status, json, text, members and, with target Peers, "
-        "answers. Unset: the status code decides.",
+        description="CEL that a good answer (2xx, exit code 0) must also satisfy. Sees status or exitCode, json, text, "
+        "members and, with target Peers, answers. Unset: the code decides.",
     )
     progress: Expression | None = Field(
         default=None,
         description="CEL giving a number that falls while state moves, for example json.keysLeft. "
-        "Unset: progress in the body of a 202 answer.",
+        "Unset: progress in what a 202 or exit code 75 says.",
     )
     deadline_seconds: PositiveSeconds = Field(
         default=300, description="Seconds from the declaration until it counts as failed; then see onTimeout."
@@ -211,7 +215,7 @@ class Check(Model):
     call: Call = Field(description="The question; asked again and again while the rollout needs the answer.")
     expect: Expression = Field(
         description="CEL over the answer; only the boolean true passes, anything else waits. "
-        "Sees status, json, text, members and, with target Peers, answers."
+        "Sees status or exitCode, json, text, members and, with target Peers, answers."
     )
     fail_when: Expression | None = Field(
         default=None,

@@ -44,10 +44,11 @@ is touched |
 
 ## Expressions
 
-`expect`, `failWhen` and `progress` are CEL. They see `status` (the HTTP status code, int), `json` (the body as JSON), \
-`text` (the body as it came), `pod` (the pod the hook is about; not in `membership` and `checks`), `members` (who \
-serves, leaves, joins, is away or unknown) and, with target Peers, `answers` (a list of `{pod, status, json}`). \
-`expect` and `failWhen` give a boolean: only `true` counts. `progress` gives a number that falls.
+`expect`, `failWhen` and `progress` are CEL. They see `status` (the HTTP status code, int) or `exitCode` (of a \
+command, int), `json` (the body, or what the command printed, as JSON), `text` (the same as it came), `pod` (the pod \
+the hook is about; not in `membership` and `checks`), `members` (who serves, leaves, joins, is away or unknown) and, \
+with target Peers, `answers` (a list of `{pod, status or exitCode, json}`). `expect` and `failWhen` give a boolean: \
+only `true` counts. `progress` gives a number that falls.
 """
 
 

@@ -14,7 +14,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from statefulrollout.api.calls import Call, Http, ServiceRef, Target
+from statefulrollout.api.calls import Call, Exec, Http, ServiceRef, Target
 from statefulrollout.api.hooks import Check, CheckAt, Done, Drain, Hook, Membership, Migrate, OnTimeout, Restore
 from statefulrollout.api.model import DnsName, Flag, ListMap, Model, Rule
 from statefulrollout.api.status import Condition, PodStatus, Status, WaitingFor
@@ -44,6 +44,7 @@ __all__ = [
     "DeletionPolicy",
     "Done",
     "Drain",
+    "Exec",
     "Hook",
     "Http",
     "Json",

@@ -11,17 +11,11 @@ from statefulrollout.api import names
 from statefulrollout.core import questions
 from statefulrollout.core.actions import MarkPod
 from statefulrollout.core.asks import Answer
+from statefulrollout.core.containers import containers_of, facts_match_containers
 from statefulrollout.core.goal import is_given_up
 from statefulrollout.core.ledger import OpenHook
 from statefulrollout.core.snapshot import Facts, Snapshot
-from statefulrollout.core.stages import (
-    Place,
-    Stage,
-    can_be_asked,
-    containers_of,
-    facts_match_containers,
-    soaked_at,
-)
+from statefulrollout.core.stages import Place, Stage, can_be_asked, soaked_at
 from statefulrollout.core.step import CLOSED, OPENED, Stand, Step, Waiting, ask_hook, judge_pod_hook
 
 

@@ -7,12 +7,16 @@ the same question, so asking again after a crash is harmless. Times are seconds 
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from statefulrollout.api.v1alpha1 import Done, Http
+from statefulrollout.api.v1alpha1 import Done, Exec, Http
+
+MOST_COMMAND_WORDS = 60
+"""Characters of a command that a label shows."""
 
 
 class Answer(StrEnum):
@@ -29,20 +33,26 @@ class Answer(StrEnum):
 
 @dataclass(frozen=True)
 class Address:
-    """Where a request goes: the pod's or Service's name for messages, and host and port to connect to."""
+    """Where a request goes: the pod or Service by name, and for an HTTP request host and port to connect to.
+
+    `uid` is the pod's, empty for a Service: another pod of the same name is not meant.
+    """
 
     name: str
-    host: str
-    port: int
+    host: str = ""
+    port: int = 0
+    uid: str = ""
 
 
 @dataclass(frozen=True)
 class Request:
-    """One resolved request to every address; templates are already filled in, `body` None means no body."""
+    """One resolved request to every address; templates are already filled in.
 
-    http: Http
+    `body` is the body of an HTTP request, None where it has none, and the standard input of a command.
+    """
+
+    what: Http | Exec
     to: tuple[Address, ...]
-    port_label: str
     timeout_seconds: int
     body: str | None = None
 
@@ -50,7 +60,13 @@ class Request:
     def label(self) -> str:
         """The request as a human would name it: `POST /drain on port admin of kvstore-3`."""
         who = ", ".join(address.name for address in self.to) or "nobody"
-        return f"{self.http.method} {self.http.path} on port {self.port_label} of {who}"
+        match self.what:
+            case Http(method=method, path=path, port=port):
+                return f"{method} {path} on port {port} of {who}"
+            case Exec(command=command, container=container):
+                words = shlex.join(command)
+                shown = words if len(words) <= MOST_COMMAND_WORDS else f"{words[: MOST_COMMAND_WORDS - 1]}…"
+                return f"`{shown}` in container {container} of {who}"
 
 
 @dataclass(frozen=True)

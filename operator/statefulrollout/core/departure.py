@@ -12,8 +12,9 @@ from statefulrollout.api.v1alpha1 import Hook, Removal, Target
 from statefulrollout.core import questions
 from statefulrollout.core.actions import How, MarkPod, RemovePod
 from statefulrollout.core.budget import may_all_leave
+from statefulrollout.core.containers import containers_of, has_ended
 from statefulrollout.core.snapshot import Facts
-from statefulrollout.core.stages import Place, can_be_asked, containers_of, has_ended
+from statefulrollout.core.stages import Place, can_be_asked
 from statefulrollout.core.step import CLOSED, LET_GO, NOBODY_LEFT, OPENED, Stand, Step, Waiting, ask_hook
 
 

@@ -17,12 +17,17 @@ from typing import Any, Final, Generic, Literal, TypeVar
 
 from cel_expr_python import cel
 
-ANSWER_VARIABLES: Final = ("status", "json", "text", "pod", "members")
-"""What every expression sees: the status code, the body as JSON (null where it is none) and as text, and the
-context of the question."""
+CONTEXT_VARIABLES: Final = ("pod", "members")
+"""The context of the question, which every expression sees."""
 
-PEERS_VARIABLES: Final = (*ANSWER_VARIABLES, "answers")
-"""For a call to all peers also what each answered: a list of `{pod, status, json}`."""
+HTTP_VARIABLES: Final = ("status", "json", "text")
+"""What an HTTP request brought: the status code, and the body as JSON (null where it is none) and as text."""
+
+EXEC_VARIABLES: Final = ("exitCode", "json", "text")
+"""What a command brought: its exit code, and what it printed as JSON (null where it is none) and as text."""
+
+PEERS_VARIABLES: Final = ("answers",)
+"""For a call to all peers what each answered: a list of `{pod, status or exitCode, json}`."""
 
 MOST_WORK: Final = 50_000_000
 """Items or characters that one evaluation may touch: measured, about a second and 250 MB at the very worst."""
@@ -30,6 +35,7 @@ MOST_WORK: Final = 50_000_000
 _DATA: Final = cel.Type.Map(cel.Type.STRING, cel.Type.DYN)
 _TYPES: Final[Mapping[str, Any]] = {
     "status": cel.Type.INT,
+    "exitCode": cel.Type.INT,
     "json": cel.Type.DYN,
     "text": cel.Type.STRING,
     "pod": _DATA,
@@ -81,7 +87,7 @@ def problem_of(expression: str, *, wants: Wants, variables: Iterable[str]) -> st
     Args:
         expression: the CEL source.
         wants: what it shall give.
-        variables: the names it may use, out of `PEERS_VARIABLES`.
+        variables: the names it may use, out of those above.
     """
     names = frozenset(variables)
     try:

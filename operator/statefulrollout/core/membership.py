@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from statefulrollout.api.v1alpha1 import Membership
+from statefulrollout.core.containers import identity_of
 from statefulrollout.core.goal import goal_of
 from statefulrollout.core.ledger import Absence, Declaration, Member
 from statefulrollout.core.snapshot import PodView, Snapshot
-from statefulrollout.core.stages import LEAVING, Place, Stage, identity_of
+from statefulrollout.core.stages import LEAVING, Place, Stage
 
 STAYING = frozenset({Stage.SERVING, Stage.ISOLATING, Stage.DRAINING, Stage.SOAKING, Stage.UPDATED})
 JOINING = frozenset({Stage.RESTORING, Stage.RETURNING})

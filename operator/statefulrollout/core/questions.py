@@ -16,17 +16,20 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from statefulrollout.api import names
-from statefulrollout.api.v1alpha1 import Call, Check, Hook, Http, Membership, Target
+from statefulrollout.api.v1alpha1 import Call, Check, Exec, Hook, Http, Membership, Target
 from statefulrollout.core import membership
 from statefulrollout.core.asks import Address, Ask, Request
+from statefulrollout.core.containers import identity_of
 from statefulrollout.core.goal import goal_of
 from statefulrollout.core.ledger import Declaration, OpenHook
 from statefulrollout.core.membership import Roster
 from statefulrollout.core.snapshot import PodView, Snapshot
-from statefulrollout.core.stages import Place, Stage, identity_of
+from statefulrollout.core.stages import Place, Stage
 from statefulrollout.core.timestamps import timestamp
 
 REQUEST = TypeAdapter(Request)
+WITH_DOCUMENT = frozenset({"POST", "PUT", "PATCH"})
+"""Methods that carry the operator's document where the spec gives no body."""
 _TEMPLATE = re.compile(r"\$\{pod\.(name|ip|ordinal)\}")
 
 
@@ -65,30 +68,34 @@ def request_of(
     to: Sequence[PodView] | None = None,
 ) -> Request:
     """The call with its addresses; `to` overrides whom its target would select."""
-    http = call.http
-    resolved = Http(
-        port=http.port,
-        path=fill_in(http.path, pod),
-        method=http.method,
-        headers={name: fill_in(value, pod) for name, value in http.headers.items()},
-        body=None,
-    )
-    body = None if http.body is None else fill_in(http.body, pod)
-    if body is None and http.method in ("POST", "PUT", "PATCH"):
+    what = _filled_in(call.what, pod)
+    body = what.body if isinstance(what, Http) else None
+    if body is None and (isinstance(what, Exec) or what.method in WITH_DOCUMENT):
         body = json.dumps(document, separators=(",", ":"))
     return Request(
-        http=resolved,
+        what=what.model_copy(update={"body": None}) if isinstance(what, Http) else what,
         to=_addresses_of(around, call, pod, to),
-        port_label=str(http.port),
         timeout_seconds=call.timeout_seconds,
         body=body,
+    )
+
+
+def _filled_in(what: Http | Exec, pod: PodView | None) -> Http | Exec:
+    if isinstance(what, Exec):
+        return what.model_copy(update={"command": [fill_in(word, pod) for word in what.command]})
+    return what.model_copy(
+        update={
+            "path": fill_in(what.path, pod),
+            "headers": {name: fill_in(value, pod) for name, value in what.headers.items()},
+            "body": None if what.body is None else fill_in(what.body, pod),
+        }
     )
 
 
 def _addresses_of(
     around: Surroundings, call: Call, pod: PodView | None, to: Sequence[PodView] | None
 ) -> tuple[Address, ...]:
-    port = call.http.port
+    port = call.http.port if call.http else 0
     if call.target is Target.SERVICE:
         service = around.snapshot.services.get(call.service.name if call.service else "")
         if service is None:
@@ -108,7 +115,7 @@ def _addresses_of(
         # A pod of an older revision may not have the name yet: then the template's number is the best guess.
         return port if isinstance(port, int) else peer.ports.get(port) or declared.get(port, 0)
 
-    return tuple(Address(peer.name, peer.ip, number_of(peer)) for peer in to)
+    return tuple(Address(peer.name, peer.ip, number_of(peer), peer.uid) for peer in to)
 
 
 def document_of(

@@ -166,6 +166,8 @@ class StatefulSetView:
     """Ready pods, as the controller last counted them."""
     version: str = ""
     """The resourceVersion it was read at."""
+    containers: frozenset[str] = frozenset()
+    """Names of the template's containers."""
     ports: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """Names of the declared ports, and of the containers that declare each."""
     port_numbers: Mapping[str, int] = field(default_factory=dict)
@@ -226,7 +228,8 @@ class Snapshot:
 
     `reports` are the latest answers of the application by ask id. `isolated` says of a pod, by UID, since
     when we have seen no EndpointSlice that shows it serving; a pod that some slice still shows is absent. `zones`
-    are those of the pods' nodes, by node, where the order is by zone; a node without the label is absent.
+    are those of the pods' nodes, by node, where the order is by zone; a node without the label is absent. `may_exec`
+    says whether this operator runs commands in pods.
     """
 
     rollout: Rollout
@@ -238,3 +241,4 @@ class Snapshot:
     budgets: tuple[BudgetView, ...] = ()
     services: Mapping[str, ServiceView] = field(default_factory=dict)
     zones: Mapping[str, str] = field(default_factory=dict)
+    may_exec: bool = False

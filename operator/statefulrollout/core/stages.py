@@ -12,12 +12,12 @@ another wanted revision, and the fact does not hold. So the operator may die bet
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
 from statefulrollout.api import names
-from statefulrollout.api.v1alpha1 import Call, Spec, Target, UnhealthyOutdated
+from statefulrollout.api.v1alpha1 import UnhealthyOutdated
+from statefulrollout.core.containers import are_running, facts_match_containers, has_ended
 from statefulrollout.core.goal import goal_of, has_failed, is_given_up
 from statefulrollout.core.snapshot import ContainerView, Facts, PodView, Snapshot, StatefulSetView
 
@@ -170,31 +170,6 @@ def holds_for_its_containers(snapshot: Snapshot, pod: PodView) -> bool:
     return pod.serving and facts_match_containers(snapshot, pod)
 
 
-def are_running(snapshot: Snapshot, pod: PodView) -> bool:
-    """Whether the containers that hooks address run; where none is addressed, whether all are ready.
-
-    A pod that runs but fails its readiness probe for a moment is no traffic's target, yet it has lost nothing: it
-    stays what it was.
-    """
-    if not identity_of(snapshot, pod):
-        return pod.containers_ready
-    return not pod.finished and not has_ended(snapshot, pod)
-
-
-def has_ended(snapshot: Snapshot, pod: PodView) -> bool:
-    """Whether a container that hooks address does not run: it has just ended, or has not started again."""
-    running = {container.name for container in pod.containers if container.running}
-    return bool(identity_of(snapshot, pod).keys() - running)
-
-
-def facts_match_containers(snapshot: Snapshot, pod: PodView) -> bool:
-    """Whether the containers that hooks address are the very ones the facts were written for."""
-    if pod.facts is None:
-        return False
-    noted = pod.facts.containers
-    return all(noted.get(name) == identity for name, identity in identity_of(snapshot, pod).items())
-
-
 def is_soaked(snapshot: Snapshot, pod: PodView, now: float) -> bool:
     """Whether the pod has served healthily for the soak time."""
     return pod.ready and now >= soaked_at(snapshot, pod)
@@ -208,42 +183,6 @@ def soaked_at(snapshot: Snapshot, pod: PodView) -> float:
     soak = snapshot.rollout.spec.strategy.soak_seconds
     began = max(pod.since(names.SERVING) or 0.0, pod.since("Ready") or 0.0)
     return began + soak + 1.0 if soak else 0.0
-
-
-def containers_of(pod: PodView) -> Mapping[str, str]:
-    """The IDs of all containers, by name: noted with the facts, so that hooks added later find theirs among them."""
-    return {container.name: container.id for container in pod.containers}
-
-
-def identity_of(snapshot: Snapshot, pod: PodView) -> Mapping[str, str]:
-    """The IDs of the containers that hooks address.
-
-    A restart of a log sidecar means nothing; a restart of the database does. Without hooks nothing matters.
-    """
-    addressed = addressed_containers(snapshot.rollout.spec, snapshot.target)
-    return {container.name: container.id for container in pod.containers if container.name in addressed}
-
-
-def addressed_containers(spec: Spec, target: StatefulSetView | None) -> frozenset[str]:
-    """Names of the containers that declare a port which a hook calls."""
-    if target is None:
-        return frozenset()
-    found: set[str] = set()
-    for call in calls_to_pods(spec):
-        port = call.http.port
-        found |= target.ports.get(port, frozenset()) if isinstance(port, str) else _by_number(target, port)
-    return frozenset(found)
-
-
-def _by_number(target: StatefulSetView, port: int) -> frozenset[str]:
-    every = frozenset[str]().union(*target.ports.values(), *target.numbered_ports.values())
-    return target.numbered_ports.get(port, every)
-
-
-def calls_to_pods(spec: Spec) -> list[Call]:
-    """The calls that carry facts: those of drain, migrate, membership and restore that go to pods."""
-    hooks = [hook for hook in (spec.drain, spec.migrate, spec.membership, spec.restore) if hook is not None]
-    return [hook.apply for hook in hooks if hook.apply.target is not Target.SERVICE]
 
 
 def stuck_reason_of(snapshot: Snapshot, pod: PodView, now: float) -> str:

@@ -20,8 +20,15 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from statefulrollout.api.schema import spec_schema
-from statefulrollout.api.v1alpha1 import Call, Hook, Override, Spec, Step, Target, Window
-from statefulrollout.core.expressions import ANSWER_VARIABLES, PEERS_VARIABLES, Wants, problem_of
+from statefulrollout.api.v1alpha1 import Call, Exec, Hook, Http, Override, Spec, Step, Target, Window
+from statefulrollout.core.expressions import (
+    CONTEXT_VARIABLES,
+    EXEC_VARIABLES,
+    HTTP_VARIABLES,
+    PEERS_VARIABLES,
+    Wants,
+    problem_of,
+)
 from statefulrollout.core.guards import GUARDS, NOT_OVERRIDDEN
 from statefulrollout.core.rules import broken_rules_of
 from statefulrollout.core.snapshot import ServiceView, StatefulSetView
@@ -76,20 +83,23 @@ def _message_of(detail: ErrorDetails) -> str:
     return f"{detail['msg'][0].lower()}{detail['msg'][1:]}, but it is {json.dumps(detail['input'])[:80]}: correct it"
 
 
-def problems_of(spec: Spec, target: StatefulSetView | None, services: Mapping[str, ServiceView]) -> tuple[Problem, ...]:
+def problems_of(
+    spec: Spec, target: StatefulSetView | None, services: Mapping[str, ServiceView], *, may_exec: bool
+) -> tuple[Problem, ...]:
     """Everything in the spec that does not fit its surroundings; empty where all is well.
 
     Args:
         spec: as `parse_spec` returned it.
         target: the StatefulSet that `targetRef` names, or None where there is none.
         services: by name, the Services that calls name and that exist.
+        may_exec: whether this operator runs commands in pods.
     """
     return (
         *_problems_of_target(spec, target),
         *_problems_of_steps(spec.strategy.steps),
         *_problems_of_windows(spec.strategy.windows),
         *_problems_of_override(spec.override),
-        *_problems_of_calls(_calls_of(spec), target, services),
+        *_problems_of_calls(_calls_of(spec), target, services, may_exec=may_exec),
         *_problems_of_expressions(_expressions_of(spec)),
     )
 
@@ -152,22 +162,41 @@ def _problems_of_override(override: Override | None) -> Iterator[Problem]:
 
 
 def _problems_of_calls(
-    calls: Iterable[tuple[str, Call]], target: StatefulSetView | None, services: Mapping[str, ServiceView]
+    calls: Iterable[tuple[str, Call]],
+    target: StatefulSetView | None,
+    services: Mapping[str, ServiceView],
+    *,
+    may_exec: bool,
 ) -> Iterator[Problem]:
     for path, call in calls:
-        if call.target is Target.SERVICE and call.service is not None:
-            yield from _problems_of_service(path, call, call.service.name, services)
-        elif target is not None and isinstance(call.http.port, str) and call.http.port not in target.ports:
-            known = _listed(target.ports)
-            yield Problem(
-                f"{path}.http.port",
-                f"no container of StatefulSet {target.name} declares a port named {call.http.port} (it has {known}): "
-                "name one of them, add it to the pod template, or write the port's number",
-            )
+        match call.what:
+            case Exec() if not may_exec:
+                yield Problem(
+                    f"{path}.exec",
+                    "this operator does not run commands in pods: install its chart with exec.enabled=true, or write "
+                    "the call as http",
+                )
+            case Exec(container=name) if target is not None and name not in target.containers:
+                yield Problem(
+                    f"{path}.exec.container",
+                    f"StatefulSet {target.name} has no container {name} (it has {_listed(target.containers)}): "
+                    "name one of them",
+                )
+            case Http(port=port) if call.target is Target.SERVICE and call.service is not None:
+                yield from _problems_of_service(path, port, call.service.name, services)
+            case Http(port=str(port)) if target is not None and port not in target.ports:
+                known = _listed(target.ports)
+                yield Problem(
+                    f"{path}.http.port",
+                    f"no container of StatefulSet {target.name} declares a port named {port} (it has {known}): "
+                    "name one of them, add it to the pod template, or write the port's number",
+                )
 
 
-def _problems_of_service(path: str, call: Call, name: str, services: Mapping[str, ServiceView]) -> Iterator[Problem]:
-    service, port = services.get(name), call.http.port
+def _problems_of_service(
+    path: str, port: int | str, name: str, services: Mapping[str, ServiceView]
+) -> Iterator[Problem]:
+    service = services.get(name)
     if service is None:
         yield Problem(
             f"{path}.service.name", f"there is no Service {name} in this namespace: create it, or correct the name"
@@ -188,9 +217,11 @@ def _problems_of_service(path: str, call: Call, name: str, services: Mapping[str
 
 def _problems_of_expressions(expressions: Iterable[tuple[str, str, Wants, Call]]) -> Iterator[Problem]:
     for path, expression, wants, call in expressions:
-        variables: tuple[str, ...] = PEERS_VARIABLES if call.target is Target.PEERS else ANSWER_VARIABLES
+        variables = {*CONTEXT_VARIABLES, *(EXEC_VARIABLES if call.exec else HTTP_VARIABLES)}
+        if call.target is Target.PEERS:
+            variables.update(PEERS_VARIABLES)
         if path.startswith(tuple(f"spec.{part}" for part in _WITHOUT_POD)):
-            variables = tuple(variable for variable in variables if variable != "pod")
+            variables.discard("pod")
         if problem := problem_of(expression, wants=wants, variables=variables):
             yield Problem(path, problem)
 

@@ -13,17 +13,10 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from statefulrollout.core.asks import Answer, Ask, Report, Request
 from statefulrollout.hooks.cadence import Cadence
-from statefulrollout.hooks.protocol import (
-    NoReply,
-    Question,
-    Reply,
-    Verdict,
-    question_of_apply,
-    question_of_done,
-    verdict_of,
-)
+from statefulrollout.hooks.protocol import Question, Verdict, question_of_apply, question_of_done, verdict_of
+from statefulrollout.hooks.replies import Outcome
 
-Send = Callable[[Request], Awaitable[Sequence[Reply | NoReply]]]
+Send = Callable[[Request], Awaitable[Sequence[Outcome]]]
 Phase = Callable[[Ask], tuple[Request, Question]]
 
 

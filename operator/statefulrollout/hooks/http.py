@@ -15,10 +15,10 @@ import aiohttp
 from multidict import CIMultiDict
 from yarl import URL
 
+from statefulrollout.api.v1alpha1 import Http
 from statefulrollout.core.asks import Address, Request
-from statefulrollout.hooks.protocol import NoReply, Reply
+from statefulrollout.hooks.replies import MOST_BYTES, NoReply, Reply
 
-MOST_BODY_BYTES = 64 * 1024
 MOST_HEADER_BYTES = 8 * 1024
 CONNECT_SECONDS = 3.0
 USER_AGENT = "statefulrollout"
@@ -54,22 +54,22 @@ def open_session() -> aiohttp.ClientSession:
     )
 
 
-async def call_http(session: aiohttp.ClientSession, request: Request, address: Address) -> Reply | NoReply:
-    """Send the request to one address. Never raises for what the network or the application does."""
+async def call_http(session: aiohttp.ClientSession, http: Http, request: Request, address: Address) -> Reply | NoReply:
+    """Send the request, which is `http`, to one address. Never raises for what the network or the application does."""
     seconds = request.timeout_seconds
     timeout = aiohttp.ClientTimeout(total=seconds, sock_connect=min(CONNECT_SECONDS, seconds))
     try:
         async with session.request(
-            request.http.method,
-            _url_of(request, address),
+            http.method,
+            _url_of(http, address),
             data=None if request.body is None else request.body.encode(),
-            headers=_headers_of(request),
+            headers=_headers_of(http, request.body),
             allow_redirects=False,
             timeout=timeout,
         ) as response:
             body = await _bounded_body(response)
             if body is None:
-                return NoReply(f"its answer ({response.status}) is longer than {MOST_BODY_BYTES // 1024} KiB")
+                return NoReply(f"its answer ({response.status}) is longer than {MOST_BYTES // 1024} KiB")
             return Reply(response.status, body, response.headers.get("Retry-After"))
     except aiohttp.ConnectionTimeoutError:
         return NoReply(f"no connection within {timeout.sock_connect:g} s")
@@ -83,22 +83,22 @@ async def call_http(session: aiohttp.ClientSession, request: Request, address: A
         return NoReply(_words_of(error))
 
 
-def _url_of(request: Request, address: Address) -> URL:
+def _url_of(http: Http, address: Address) -> URL:
     """The URL, where host and port are the address's own whatever the path says."""
     host = f"[{address.host}]" if ":" in address.host else address.host
-    path, _, _ = request.http.path.partition("#")
+    path, _, _ = http.path.partition("#")
     url = URL(f"http://{host}:{address.port}{path}")
     if url.host != address.host or url.port != address.port or url.user is not None:
         raise ValueError("the path changes the host")
     return url
 
 
-def _headers_of(request: Request) -> CIMultiDict[str]:
-    headers = CIMultiDict(request.http.headers)
+def _headers_of(http: Http, body: str | None) -> CIMultiDict[str]:
+    headers = CIMultiDict(http.headers)
     for name in headers:
         if not _HEADER_NAME.fullmatch(name) or name.lower() in _OWN_HEADERS:
             raise ValueError("a header cannot be sent")
-    if request.body is not None:
+    if body is not None:
         headers.setdefault("Content-Type", "application/json")
     return headers
 
@@ -108,7 +108,7 @@ async def _bounded_body(response: aiohttp.ClientResponse) -> bytes | None:
     body = bytearray()
     async for chunk in response.content.iter_chunked(16 * 1024):
         body += chunk
-        if len(body) > MOST_BODY_BYTES:
+        if len(body) > MOST_BYTES:
             return None
     return bytes(body)
 

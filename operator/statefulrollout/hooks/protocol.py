@@ -1,8 +1,8 @@
-"""What an application's HTTP answer means: the protocol of docs/hooks.md, as pure functions.
+"""What an application's answer means: the protocol of docs/hooks.md, as pure functions.
 
-From the replies to one request (status code, headers, bounded body) and the question asked to one of the words of
-`core.asks.Answer`, with a sentence for humans. Of a body nothing leaves this file but the numbers `progress` and
-`generation` and the truth of the user's expressions.
+From the replies to one request (code, bounded body) and the question asked to one of the words of `core.asks.Answer`,
+with a sentence for humans. Of a body nothing leaves this file but the numbers `progress` and `generation` and the
+truth of the user's expressions.
 """
 
 from __future__ import annotations
@@ -13,15 +13,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from statefulrollout.api.v1alpha1 import Http
 from statefulrollout.core.asks import Answer, Ask, Request
 from statefulrollout.core.expressions import evaluate_bool, evaluate_number, quoted
-
-DONE_CODES = frozenset({200, 204})
-IN_PROGRESS_CODE = 202
-ACCEPTED_CODES = DONE_CODES | {IN_PROGRESS_CODE}
-NOT_NOW_CODES = frozenset({409, 423, 503})
-MISCONFIGURED_CODES = frozenset({404, 405, 501})
-CONFLICT_CODE = 409
+from statefulrollout.hooks.replies import Answered, NoReply, Outcome
 
 WORST_FIRST = (
     Answer.FAILED,
@@ -35,31 +30,14 @@ _INT64 = 2**63
 
 
 @dataclass(frozen=True)
-class Reply:
-    """An HTTP response as far as the protocol reads it; `retry_after` is the header as it came."""
-
-    status: int
-    body: bytes = b""
-    retry_after: str | None = None
-
-
-@dataclass(frozen=True)
-class NoReply:
-    """A request that brought no response: why, in words, and whether only another spec can change that."""
-
-    why: str
-    misconfigured: bool = False
-
-
-@dataclass(frozen=True)
 class Question:
     """How the answer to a request is to be judged.
 
     Attributes:
-        expect: CEL that a 2xx must satisfy; None where the status code alone decides.
-        progress: CEL giving the number that falls; None reads `progress` from the body of a 202.
-        fail_when: CEL of a check that turns any response into a failure.
-        accepting: 202 is as good as 200, because another request asks later whether the work is done.
+        expect: CEL that a good answer must satisfy; None where the code alone decides.
+        progress: CEL giving the number that falls; None reads `progress` from the body of one that is in progress.
+        fail_when: CEL of a check that turns any answer into a failure.
+        accepting: in progress is as good as done, because another request asks later whether the work is done.
         variables: what CEL sees beside the answer.
     """
 
@@ -91,7 +69,7 @@ def question_of_done(ask: Ask) -> Question:
     return Question(ask.done.expect if ask.done else None, ask.progress, ask.fail_when, variables=ask.variables)
 
 
-def verdict_of(request: Request, replies: Sequence[Reply | NoReply], question: Question) -> Verdict:
+def verdict_of(request: Request, replies: Sequence[Outcome], question: Question) -> Verdict:
     """The meaning of the replies to one request, one reply for each of its addresses in the same order.
 
     All must be done. The worst answer wins and gives the sentence; progress is the sum, known only where each
@@ -99,9 +77,10 @@ def verdict_of(request: Request, replies: Sequence[Reply | NoReply], question: Q
     """
     if not request.to:
         return Verdict(Answer.NOT_NOW, f"{request.label} was not sent: no pod can be asked now")
-    bodies = [json_of(reply.body) if isinstance(reply, Reply) else None for reply in replies]
+    bodies = [None if isinstance(reply, NoReply) else json_of(reply.body) for reply in replies]
+    silence = {"status": 0} if isinstance(request.what, Http) else {"exitCode": -1}
     answers = [
-        {"pod": address.name, "status": reply.status if isinstance(reply, Reply) else 0, "json": body}
+        {"pod": address.name, **(silence if isinstance(reply, NoReply) else reply.code), "json": body}
         for address, reply, body in zip(request.to, replies, bodies, strict=True)
     ]
     variables = {"pod": {}, "members": {}, **question.variables, "answers": answers}
@@ -123,72 +102,50 @@ def json_of(body: bytes) -> Any:
         return None
 
 
-def seconds_of(retry_after: str | None) -> float | None:
-    """The seconds that a Retry-After header names; a date, or anything else, counts as absent."""
-    try:
-        seconds = float(retry_after or "")
-    except ValueError:
-        return None
-    return seconds if math.isfinite(seconds) and seconds >= 0 else None
-
-
 def number_in_words(number: float) -> str:
     """A number for a message: `17` rather than `17.0`."""
     return str(int(number)) if number.is_integer() else f"{number:.6g}"
 
 
-def _verdict_of_one(
-    label: str, reply: Reply | NoReply, body: Any, question: Question, variables: Mapping[str, Any]
-) -> Verdict:
+def _verdict_of_one(label: str, reply: Outcome, body: Any, question: Question, variables: Mapping[str, Any]) -> Verdict:
     if isinstance(reply, NoReply):
         answer = Answer.MISCONFIGURED if reply.misconfigured else Answer.ERROR
         return Verdict(answer, f"{label} failed: {reply.why}")
-    answered = f"{label} answered {reply.status}"
-    text = reply.body.decode("utf-8", "replace")
-    seen = {**variables, "status": reply.status, "json": body, "text": text}
+    said = f"{label} {reply.said}"
+    seen = {**variables, **reply.code, "json": body, "text": reply.body.decode("utf-8", "replace")}
     if question.fail_when is not None and evaluate_bool(question.fail_when, seen).value:
-        return Verdict(Answer.FAILED, f"{answered}, and failWhen {quoted(question.fail_when)} is true")
-    verdict = _verdict_of_code(answered, reply, body)
-    if reply.status not in ACCEPTED_CODES:
+        return Verdict(Answer.FAILED, f"{said}, and failWhen {quoted(question.fail_when)} is true")
+    verdict = _verdict_of_code(said, reply, body)
+    if verdict.answer not in (Answer.DONE, Answer.IN_PROGRESS):
         return verdict
     if verdict.answer is Answer.DONE or question.accepting:
-        verdict = _verdict_of_expectation(answered, question.expect, seen)
-    return _with_progress(replace(verdict, retry_after=seconds_of(reply.retry_after)), reply, body, question, seen)
+        verdict = replace(_verdict_of_expectation(said, question.expect, seen), retry_after=verdict.retry_after)
+    return _with_progress(verdict, reply, body, question, seen)
 
 
-def _verdict_of_code(answered: str, reply: Reply, body: Any) -> Verdict:
-    status = reply.status
-    if status in DONE_CODES:
-        return Verdict(Answer.DONE, answered)
-    if status == IN_PROGRESS_CODE:
-        return Verdict(Answer.IN_PROGRESS, f"{answered}: in progress")
-    if status in NOT_NOW_CODES:
-        generation = _generation_in(body) if status == CONFLICT_CODE else None
-        seen = "" if generation is None else f", it has seen generation {generation}"
-        text = f"{answered}: not now{seen}"
-        return Verdict(Answer.NOT_NOW, text, generation=generation, retry_after=seconds_of(reply.retry_after))
-    if status in MISCONFIGURED_CODES:
-        remedy = "the application offers no such thing there; correct port, path or method"
-        return Verdict(Answer.MISCONFIGURED, f"{answered}: {remedy}")
-    if 300 <= status < 400:
-        return Verdict(Answer.ERROR, f"{answered}: redirects are not followed")
-    return Verdict(Answer.ERROR, f"{answered}: an error")
+def _verdict_of_code(said: str, reply: Answered, body: Any) -> Verdict:
+    meaning = reply.meaning
+    generation = _generation_in(body) if meaning.refuses else None
+    seen = "" if generation is None else f", it has seen generation {generation}"
+    return Verdict(meaning.answer, f"{said}{meaning.words}{seen}", generation=generation, retry_after=reply.retry_after)
 
 
-def _verdict_of_expectation(answered: str, expect: str | None, seen: Mapping[str, Any]) -> Verdict:
+def _verdict_of_expectation(said: str, expect: str | None, seen: Mapping[str, Any]) -> Verdict:
     if expect is None:
-        return Verdict(Answer.DONE, answered)
+        return Verdict(Answer.DONE, said)
     judged = evaluate_bool(expect, seen)
     if judged.value:
-        return Verdict(Answer.DONE, answered)
+        return Verdict(Answer.DONE, said)
     reason = judged.why or f"{quoted(expect)} is not true yet"
-    return Verdict(Answer.IN_PROGRESS, f"{answered}, but expect {reason}")
+    return Verdict(Answer.IN_PROGRESS, f"{said}, but expect {reason}")
 
 
-def _with_progress(verdict: Verdict, reply: Reply, body: Any, question: Question, seen: Mapping[str, Any]) -> Verdict:
+def _with_progress(
+    verdict: Verdict, reply: Answered, body: Any, question: Question, seen: Mapping[str, Any]
+) -> Verdict:
     """The verdict with the number that tells how much is left; where it cannot be read the sentence says so."""
     if question.progress is None:
-        number = _progress_in(body) if reply.status == IN_PROGRESS_CODE else None
+        number = _progress_in(body) if reply.meaning.answer is Answer.IN_PROGRESS else None
     else:
         read = evaluate_number(question.progress, seen)
         number = read.value

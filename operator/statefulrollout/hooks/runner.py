@@ -13,14 +13,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-import aiohttp
 import structlog
 
 from statefulrollout.core.asks import Address, Ask, Report, Request
 from statefulrollout.hooks.cadence import Cadence
 from statefulrollout.hooks.conversation import Conversation
-from statefulrollout.hooks.http import call_http
-from statefulrollout.hooks.protocol import NoReply, Reply
+from statefulrollout.hooks.reach import Reach
+from statefulrollout.hooks.replies import NoReply, Outcome
 
 Key = tuple[str, str]
 """Namespace and name of a StatefulSet."""
@@ -45,6 +44,11 @@ class Hooks(Protocol):
         """The latest report of each listed ask that has been answered, by ask id."""
         ...
 
+    @property
+    def may_exec(self) -> bool:
+        """Whether commands are run in pods."""
+        ...
+
 
 @dataclass
 class _Open:
@@ -59,7 +63,7 @@ class _Rollout:
 
 
 class HookRunner(Hooks):
-    """Runs the asks of all rollouts over one HTTP session, which stays the caller's to close.
+    """Runs the asks of all rollouts.
 
     * An ask whose answer is final keeps its report while it is listed, whatever else changes in it: it was answered.
     * An ask listed again with other bodies, variables or title goes on; the new ones count from the next request.
@@ -72,7 +76,7 @@ class HookRunner(Hooks):
 
     def __init__(
         self,
-        session: aiohttp.ClientSession,
+        reach: Reach,
         wake: Callable[[Key], None],
         may_ask: Callable[[], bool],
         clock: Callable[[], float] = time.time,
@@ -80,7 +84,7 @@ class HookRunner(Hooks):
         cadence: Cadence | None = None,
         most_requests: int = MOST_REQUESTS,
     ) -> None:
-        self._session = session
+        self._reach = reach
         self._wake = wake
         self._may_ask = may_ask
         self._clock = clock
@@ -113,6 +117,11 @@ class HookRunner(Hooks):
         latest = ((ask_id, opened.conversation.report) for ask_id, opened in rollout.opened.items())
         return {ask_id: report for ask_id, report in latest if report is not None}
 
+    @property
+    def may_exec(self) -> bool:
+        """See `Hooks`."""
+        return self._reach.execute is not None
+
     async def aclose(self) -> None:
         """Stop asking, and return once no request is in flight."""
         self._rollouts.clear()
@@ -141,9 +150,11 @@ class HookRunner(Hooks):
             if is_news:
                 self._wake(key)
 
-        async def send(request: Request) -> Sequence[Reply | NoReply]:
+        async def send(request: Request) -> Sequence[Outcome]:
             async with asyncio.TaskGroup() as group:
-                calls = [group.create_task(self._call(rollout.share, request, address)) for address in request.to]
+                calls = [
+                    group.create_task(self._call(key[0], rollout.share, request, address)) for address in request.to
+                ]
             return [call.result() for call in calls]
 
         conversation = Conversation(
@@ -168,11 +179,11 @@ class HookRunner(Hooks):
             else:
                 return
 
-    async def _call(self, share: asyncio.Semaphore, request: Request, address: Address) -> Reply | NoReply:
+    async def _call(self, namespace: str, share: asyncio.Semaphore, request: Request, address: Address) -> Outcome:
         async with share, self._slots:
             if not self._may_ask():
                 return NoReply("another replica leads by now")
-            return await call_http(self._session, request, address)
+            return await self._reach.call(namespace, request, address)
 
 
 def _news_of(report: Report) -> tuple[object, ...]:

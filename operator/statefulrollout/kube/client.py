@@ -13,7 +13,8 @@ import json
 import os
 import random
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, Self
 
 import aiohttp
@@ -199,6 +200,28 @@ class Kube:
             raise Unavailable(f"watch {path}: {error!r}") from error
         except ValueError as error:
             raise Unavailable(f"watch {path}: not JSON: {error}") from error
+
+    @asynccontextmanager
+    async def channel(
+        self, path: str, *, params: Sequence[tuple[str, str]], protocol: str
+    ) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+        """Open a WebSocket that speaks the subprotocol, and close it in the end.
+
+        Raises:
+            ApiError: the server refused; of its answer only the status is known.
+            Unavailable: no connection, or it broke.
+        """
+        try:
+            async with self._session.ws_connect(
+                self.host + path, params=params, protocols=(protocol,), headers=await self._headers()
+            ) as socket:
+                _count("POST", path, None, "101")
+                yield socket
+        except aiohttp.WSServerHandshakeError as error:
+            _count("POST", path, None, str(error.status))
+            raise api_error_of(error.status, {"message": error.message}, request=f"POST {path}") from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise Unavailable(f"POST {path}: {error!r}") from error
 
     async def _send(
         self, method: str, path: str, data: str | None, headers: Json, params: Mapping[str, str] | None

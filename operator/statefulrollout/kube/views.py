@@ -77,7 +77,8 @@ def stateful_set_of(raw: Json) -> StatefulSetView:
     """Read a StatefulSet."""
     metadata, spec, status = raw["metadata"], raw["spec"], raw.get("status") or {}
     owner = controller_of(metadata)
-    named, numbered = _ports_of(spec["template"]["spec"].get("containers") or ())
+    containers = spec["template"]["spec"].get("containers") or ()
+    named, numbered = _ports_of(containers)
     return StatefulSetView(
         name=metadata["name"],
         uid=metadata["uid"],
@@ -92,6 +93,7 @@ def stateful_set_of(raw: Json) -> StatefulSetView:
         updated=status.get("updatedReplicas", 0),
         ready=status.get("readyReplicas", 0),
         version=metadata.get("resourceVersion", ""),
+        containers=frozenset(container["name"] for container in containers),
         ports=named,
         numbered_ports=numbered,
         port_numbers=port_numbers_of(spec["template"]["spec"]),

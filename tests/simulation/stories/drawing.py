@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from tests.simulation.stories.enemies import MISCHIEF
 from tests.simulation.stories.story import Deed, Story
+from tests.simulation.world.builders import SPEC, by_command
+from tests.simulation.world.objects import merge_patched
 
 PAUSES = (1.0, 0.0, 0.3, 3.0, 10.0, 40.0)
 UNDO = {"http": {"port": "admin", "path": "/drain", "method": "DELETE"}}
@@ -70,6 +72,9 @@ def specs(draw: st.DrawFn) -> dict[str, Any]:
         ("checks", (None, [CHECK], [{**CHECK, "at": ["AfterPod"]}])),
     ):
         spec[name] = draw(st.sampled_from(values))
+    if draw(st.booleans()):
+        left_out = {name: None for name, value in spec.items() if value is None}
+        return {**by_command(merge_patched(SPEC, spec)), **left_out}
     return spec
 
 

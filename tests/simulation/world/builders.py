@@ -22,6 +22,26 @@ SPEC: Json = {
 }
 
 
+def by_command(tree: Any) -> Any:
+    """The same spec, as a patch of `SPEC`, with a command in the container for every HTTP request."""
+    if isinstance(tree, list):
+        return [without_nulls(by_command(entry)) for entry in tree]
+    if not isinstance(tree, dict):
+        return tree.replace("status == 200", "exitCode == 0") if isinstance(tree, str) else tree
+    given = {name: by_command(value) for name, value in tree.items() if name != "http"}
+    if "http" not in tree:
+        return given
+    words = ["ctl", tree["http"].get("method", "POST"), tree["http"]["path"]]
+    return {**given, "http": None, "exec": {"container": NAME, "command": words}}
+
+
+def without_nulls(tree: Any) -> Any:
+    """What a patch with these nulls leaves: inside a list they would stay."""
+    if not isinstance(tree, dict):
+        return tree
+    return {name: without_nulls(value) for name, value in tree.items() if value is not None}
+
+
 def a_template(image: str = "kvstore:1", **behaviour: Any) -> Json:
     """A pod template; `behaviour` are the fields of `kubelet.Behaviour`."""
     notes = {f"sim/{name.replace('_', '-')}": str(value).lower() for name, value in behaviour.items()}

@@ -47,7 +47,7 @@ class Process:
         means = Means(lambda: session, _hear_nothing, lambda: None, world.clock)  # type: ignore[arg-type, return-value]
         settings = Settings(
             namespace=HOME, pod_name=name, lease_name=lease, webhook_secret="-", webhook_configuration="-",
-            webhook_service="-", workers=4, sweep_seconds=SWEEP_SECONDS,
+            webhook_service="-", workers=4, sweep_seconds=SWEEP_SECONDS, exec_enabled=True,
         )  # fmt: skip
         self.office = Office(kube, self.leader, self.sources, self.queue, settings, means)
         self.task = asyncio.create_task(self._live(), name=name)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, cast
@@ -19,6 +19,7 @@ import aiohttp
 from statefulrollout.errors import ApiError
 from statefulrollout.kube.client import Kube
 from tests.simulation.world.apiserver import OPERATOR, ApiServer
+from tests.simulation.world.commands import Commands, CommandSocket
 from tests.simulation.world.objects import Json
 from tests.simulation.world.rest import Request, answer_of, request_of
 from tests.simulation.world.streams import WatchStream
@@ -99,7 +100,10 @@ class Network:
     after: scripts that run after it took effect, before the answer arrives.
     seen: every request of the operator, in order.
     forgotten: watches from this version or an earlier one must start over with a list.
+    commands: what runs commands in containers.
     """
+
+    commands: Commands
 
     def __init__(self, server: ApiServer, timeline: Timeline) -> None:
         self.server = server
@@ -197,6 +201,12 @@ class ClusterSession:
         """Begin a watch."""
         request = request_of("GET", url.removeprefix(HOST), params, None, "")
         return WatchStream(self._network, self._link, request, timeout)
+
+    def ws_connect(self, url: str, *, params: Sequence[tuple[str, str]], **_: Any) -> CommandSocket:
+        """Begin a command in a container."""
+        pod = url.split("/")[-2]
+        words = [value for name, value in params if name == "command"]
+        return CommandSocket(self._network.commands, self._link, pod, words, self._network.seconds / 2)
 
 
 class _Exchange:

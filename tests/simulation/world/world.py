@@ -15,6 +15,7 @@ from statefulrollout.api import names
 from tests.simulation.world.admission import Lid, PodWebhook
 from tests.simulation.world.apiserver import OPERATOR, USER, ApiServer, Change
 from tests.simulation.world.application import Application
+from tests.simulation.world.commands import Commands
 from tests.simulation.world.endpoints import EndpointSliceController, GarbageCollector
 from tests.simulation.world.eviction import DisruptionController
 from tests.simulation.world.history import History
@@ -81,6 +82,7 @@ class World:
         self.disruption = DisruptionController(self.server, self.timeline)
         self.garbage = GarbageCollector(self.server, self.timeline)
         self.application = Application(self.kubelet, self.timeline)
+        self.network.commands = Commands(self.kubelet, self.application)
         self.invariants: list[Invariant] = []
         self._broken: Exception | None = None
         self.server.subscribers.append(self._check_change)

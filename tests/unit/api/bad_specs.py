@@ -1,100 +1,23 @@
 """Wrong resources: what is wrong with each, who refuses it, and what the refusal must say.
 
-The unit tests judge them offline; the end-to-end suite applies the same list to a real API server. Each is a JSON
-merge patch over `GOOD`, which fits the sample application.
+The unit tests judge them offline; the end-to-end suite applies the same list to a real API server.
 """
 
 from __future__ import annotations
 
-import copy
-from dataclasses import dataclass
-from typing import Any, Literal
-
-Json = dict[str, Any]
-
-GOOD: Json = {
-    "apiVersion": "statefulrollout.dev/v1alpha1",
-    "kind": "StatefulRollout",
-    "metadata": {"name": "kvstore"},
-    "spec": {
-        "targetRef": {"name": "kvstore"},
-        "drain": {"apply": {"http": {"port": "admin", "path": "/drain"}}},
-        "membership": {"apply": {"http": {"port": "admin", "path": "/members"}, "target": "AnyPeer"}},
-    },
-}
-
-OWNED = "kvstore-owned"
-"""A StatefulSet with a controller owner, which whoever applies the list must provide."""
-HEADLESS_NOWHERE = "kvstore-nowhere"
-"""A Service without a selector, which whoever applies the list must provide."""
-SERVICE = "kvstore"
-"""The Service of the sample application."""
-
-
-@dataclass(frozen=True)
-class BadSpec:
-    """One wrong resource.
-
-    Attributes:
-        id: what is wrong, as the name of the test.
-        patch: JSON merge patch over `GOOD`; null removes a field.
-        refused_by: `schema`: the API server at apply; `operator`: Stalled=True with reason InvalidSpec.
-        field: the field that the refusal names.
-        words: what else it says.
-        as_update: `GOOD` is applied first; only the change is wrong.
-    """
-
-    id: str
-    patch: Json
-    refused_by: Literal["schema", "operator"]
-    field: str
-    words: tuple[str, ...] = ()
-    as_update: bool = False
-
-    @property
-    def manifest(self) -> Json:
-        """The whole resource."""
-        return merged(GOOD, self.patch)
-
-
-def merged(document: Json, patch: Json) -> Json:
-    """The document after a JSON merge patch."""
-    result = copy.deepcopy(document)
-    for key, value in patch.items():
-        if value is None:
-            result.pop(key, None)
-        elif isinstance(value, dict):
-            inner = result.get(key)
-            result[key] = merged(inner if isinstance(inner, dict) else {}, value)
-        else:
-            result[key] = copy.deepcopy(value)
-    return result
-
-
-def strategy(**fields: object) -> Json:
-    return {"spec": {"strategy": fields}}
-
-
-def drain(**fields: object) -> Json:
-    return {"spec": {"drain": fields}}
-
-
-def drain_call(**fields: object) -> Json:
-    return drain(apply=fields)
-
-
-def drain_http(**fields: object) -> Json:
-    return drain_call(http=fields)
-
-
-def membership(**fields: object) -> Json:
-    return {"spec": {"membership": fields}}
-
-
-def check(**fields: object) -> Json:
-    call = {"http": {"port": "admin", "path": "/health", "method": "GET"}, "target": "Peers"}
-    return {"name": "green", "call": call, "expect": "status == 200", **fields}
-
+from tests.unit.api.bad_spec import (
+    HEADLESS_NOWHERE,
+    OWNED,
+    SERVICE,
+    BadSpec,
+    check,
+    drain,
+    drain_call,
+    drain_exec,
+    drain_http,
+    membership,
+    strategy,
+)
 
 REFUSED_BY_SCHEMA = [
     BadSpec("unknown field", strategy(maxSurge=1), "schema", "spec.strategy.maxSurge"),
@@ -199,9 +122,37 @@ REFUSED_BY_SCHEMA = [
         "a pod filled in where there is none",
         membership(apply={"http": {"path": "/members/${pod.name}"}}),
         "schema",
-        "spec.membership.apply.http",
+        "spec.membership.apply",
         ("remove ${pod...}",),
     ),
+    BadSpec(
+        "a pod filled into a command where there is none",
+        membership(apply={"http": None, "exec": {"container": "store", "command": ["members", "${pod.name}"]}}),
+        "schema",
+        "spec.membership.apply",
+        ("remove ${pod...}",),
+    ),
+    BadSpec("neither request nor command", drain_call(http=None), "schema", "spec.drain.apply", ("exactly one",)),
+    BadSpec(
+        "request and command",
+        drain_call(exec={"container": "store", "command": ["drain"]}),
+        "schema",
+        "spec.drain.apply",
+        ("exactly one of http and exec",),
+    ),
+    BadSpec(
+        "command for a Service",
+        drain_call(
+            http=None, exec={"container": "store", "command": ["drain"]}, target="Service", service={"name": "a"}
+        ),
+        "schema",
+        "spec.drain.apply.exec",
+        ("call the Service by http",),
+    ),
+    BadSpec("command without a word", drain_exec(command=[]), "schema", "spec.drain.apply.exec.command"),
+    BadSpec("program without a name", drain_exec(command=[""]), "schema", "exec.command", ("name it",)),
+    BadSpec("command as one string", drain_exec(command="drain --now"), "schema", "spec.drain.apply.exec.command"),
+    BadSpec("command with an unknown template", drain_exec(command=["drain", "${x}"]), "schema", "exec.command[1]"),
     BadSpec(
         "target Service without its name",
         drain_call(target="Service"),
@@ -315,6 +266,20 @@ REFUSED_BY_OPERATOR = [
         "operator",
         "spec.drain.apply.http.port",
         ("adminn", "admin", "add it to the pod template"),
+    ),
+    BadSpec(
+        "container that the template does not have",
+        drain_exec(container="stoer"),
+        "operator",
+        "spec.drain.apply.exec.container",
+        ("no container stoer", "store"),
+    ),
+    BadSpec(
+        "status of a command",
+        drain_exec() | drain(apply=drain_exec()["spec"]["drain"]["apply"], expect="status == 200"),
+        "operator",
+        "spec.drain.expect",
+        ("exitCode",),
     ),
     BadSpec(
         "Service missing",

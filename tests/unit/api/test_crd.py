@@ -17,7 +17,8 @@ from statefulrollout.api.v1alpha1 import Condition, Json, PodStatus, Spec, Statu
 from statefulrollout.core.ledger import Ledger
 from statefulrollout.core.rules import broken_rules_of
 from tests.unit.api.api_server import defaulted, refusals_of
-from tests.unit.api.bad_specs import GOOD, REFUSED_BY_OPERATOR, REFUSED_BY_SCHEMA, BadSpec
+from tests.unit.api.bad_spec import GOOD, BadSpec
+from tests.unit.api.bad_specs import REFUSED_BY_OPERATOR, REFUSED_BY_SCHEMA
 
 CRD = rollout_crd()
 VERSION = CRD["spec"]["versions"][0]

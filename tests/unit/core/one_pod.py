@@ -104,5 +104,5 @@ def undo_of(pod: PodView, to: PodView) -> OpenHook:
     """A drain that was begun on `pod`, with an undo that goes to `to`."""
     http = {"port": "admin", "path": "/drain", "method": "DELETE"}
     address = {"name": to.name, "host": to.ip, "port": 8081}
-    undo = {"http": http, "to": [address], "port_label": "admin", "timeout_seconds": 5}
+    undo = {"what": http, "to": [address], "timeout_seconds": 5}
     return OpenHook(id=f"{pod.uid}/x/drain/0", hook="drain", pod=pod.name, uid=pod.uid, since=NOW, undo=undo)

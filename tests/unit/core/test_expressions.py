@@ -5,13 +5,17 @@ from typing import Any
 import pytest
 
 from statefulrollout.core.expressions import (
-    ANSWER_VARIABLES,
+    CONTEXT_VARIABLES,
+    EXEC_VARIABLES,
+    HTTP_VARIABLES,
     PEERS_VARIABLES,
     evaluate_bool,
     evaluate_number,
     problem_of,
     quoted,
 )
+
+ANSWERED = (*HTTP_VARIABLES, *CONTEXT_VARIABLES)
 
 
 def seen(json: Any = None, **changes: Any) -> dict[str, Any]:
@@ -31,7 +35,7 @@ def seen(json: Any = None, **changes: Any) -> dict[str, Any]:
     ],
 )
 def test_what_users_write_is_well_formed(expression: str) -> None:
-    assert problem_of(expression, wants="bool", variables=PEERS_VARIABLES) is None
+    assert problem_of(expression, wants="bool", variables=(*ANSWERED, *PEERS_VARIABLES)) is None
 
 
 @pytest.mark.parametrize(
@@ -48,16 +52,24 @@ def test_what_users_write_is_well_formed(expression: str) -> None:
     ],
 )
 def test_what_is_wrong_is_said_in_one_sentence(expression: str, problem: str) -> None:
-    found = problem_of(expression, wants="bool", variables=ANSWER_VARIABLES)
+    found = problem_of(expression, wants="bool", variables=ANSWERED)
     assert found is not None
     assert problem in found
     assert "\n" not in found
 
 
+def test_a_command_has_an_exit_code_and_no_status() -> None:
+    of_a_command = (*EXEC_VARIABLES, *CONTEXT_VARIABLES)
+    assert problem_of("exitCode == 3 && text != ''", wants="bool", variables=of_a_command) is None
+    found = problem_of("status == 200", wants="bool", variables=of_a_command)
+    assert found is not None
+    assert "undeclared reference to 'status'; known here: exitCode, json, members, pod, text" in found
+
+
 def test_a_number_may_be_of_any_kind_of_number() -> None:
     for expression in ("json.left", "status", "1.5", "uint(3)", "size(json.list)"):
-        assert problem_of(expression, wants="number", variables=ANSWER_VARIABLES) is None
-    found = problem_of("json.left == 0", wants="number", variables=ANSWER_VARIABLES)
+        assert problem_of(expression, wants="number", variables=ANSWERED) is None
+    found = problem_of("json.left == 0", wants="number", variables=ANSWERED)
     assert found == "`json.left == 0` gives bool, but a number is needed"
 
 

@@ -25,7 +25,7 @@ def an_open_drain(pod: PodView = LEAVING, to: str = "db-2", **fields: Any) -> Op
     """A drain that was begun on the pod, with an undo that goes to the pod named `to`."""
     address = {"name": to, "host": "10.0.0.3", "port": 8081}
     http = {"port": "admin", "path": "/drain", "method": "DELETE"}
-    undo = {"http": http, "to": [address], "port_label": "admin", "timeout_seconds": 5}
+    undo = {"what": http, "to": [address], "timeout_seconds": 5}
     REQUEST.validate_python(undo)
     entry = OpenHook(id=f"{pod.uid}/v2/drain/0", hook="drain", pod=pod.name, uid=pod.uid, since=0, undo=undo)
     return entry.model_copy(update=fields)

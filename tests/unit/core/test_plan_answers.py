@@ -104,7 +104,7 @@ HTTP = {"port": "admin", "path": "/drain", "method": "DELETE"}
 
 def told(name: str) -> dict[str, Any]:
     address = {"name": name, "host": "10.0.0.1", "port": 8081}
-    return {"http": HTTP, "to": [address], "port_label": "admin", "timeout_seconds": 5}
+    return {"what": HTTP, "to": [address], "timeout_seconds": 5}
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from statefulrollout.api.v1alpha1 import Exec, Http
 from statefulrollout.core.asks import Address, Ask
 from statefulrollout.core.ledger import Ledger
 from statefulrollout.core.membership import roster_of
@@ -86,12 +87,12 @@ def test_three_templates_are_filled_in_and_nothing_else(text: str, filled: str) 
 
 def test_the_pod_itself_is_asked_at_its_named_port() -> None:
     ask = drain_ask()
-    assert ask.request.to == (Address("db-2", "10.0.0.3", 8081),)
+    assert ask.request.to == (Address("db-2", "10.0.0.3", 8081, "uid-db-2"),)
     assert ask.request.label == "POST /drain on port admin of db-2"
 
 
 def test_a_numbered_port_is_asked_as_it_is() -> None:
-    assert drain_ask(apply=a_call("/drain", port=9999)).request.to == (Address("db-2", "10.0.0.3", 9999),)
+    assert drain_ask(apply=a_call("/drain", port=9999)).request.to == (Address("db-2", "10.0.0.3", 9999, "uid-db-2"),)
 
 
 @pytest.mark.parametrize(
@@ -144,8 +145,23 @@ def test_a_body_is_the_users_or_our_document(method: str, own: str | None, sent:
         assert body == sent
 
 
+def test_a_command_is_filled_in_and_finds_the_document_on_its_input() -> None:
+    command = {"exec": {"container": "store", "command": ["ctl", "drain", "--self=${pod.name}"]}}
+    request = drain_ask(apply=command).request
+    assert request.what == Exec(container="store", command=["ctl", "drain", "--self=db-2"])
+    assert request.to == (Address("db-2", "10.0.0.3", 0, "uid-db-2"),)
+    assert json.loads(request.body or "")["hook"] == "drain"
+    assert request.label == "`ctl drain --self=db-2` in container store of db-2"
+
+
+def test_the_label_of_a_long_command_is_short() -> None:
+    command = {"exec": {"container": "store", "command": ["sh", "-c", "x" * 4000]}}
+    assert len(drain_ask(apply=command).request.label) < 100
+
+
 def test_headers_and_path_are_filled_in() -> None:
-    http = drain_ask(apply=a_call("/drain/${pod.ordinal}", headers={"X-Pod": "${pod.name}"})).request.http
+    http = drain_ask(apply=a_call("/drain/${pod.ordinal}", headers={"X-Pod": "${pod.name}"})).request.what
+    assert isinstance(http, Http)
     assert (http.path, http.headers) == ("/drain/2", {"X-Pod": "db-2"})
 
 
@@ -232,8 +248,8 @@ def test_the_ledger_remembers_the_whole_call_that_undoes_a_hook() -> None:
     ask = ask_of_undo(stored)
     assert ask is not None
     assert (ask.id, ask.title) == (f"undo/{entry.id}", "undo of drain")
-    assert (ask.request.http.method, ask.request.http.path) == ("DELETE", "/drain?pod=db-2")
-    assert ask.request.to == (Address("db-2", "10.0.0.3", 8081),)
+    assert ask.request.label == "DELETE /drain?pod=db-2 on port admin of db-2"
+    assert ask.request.to == (Address("db-2", "10.0.0.3", 8081, "uid-db-2"),)
     assert ask.request.body is None
 
 

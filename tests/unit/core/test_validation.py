@@ -9,22 +9,22 @@ import pytest
 from statefulrollout.api.v1alpha1 import Json, Spec
 from statefulrollout.core.snapshot import ServiceView, StatefulSetView
 from statefulrollout.core.validation import Problem, parse_spec, problems_of
-from tests.unit.api.bad_specs import (
+from tests.unit.api.bad_spec import (
     GOOD,
     HEADLESS_NOWHERE,
     OWNED,
-    REFUSED_BY_OPERATOR,
-    REFUSED_BY_SCHEMA,
     SERVICE,
     BadSpec,
     check,
     drain,
     drain_call,
+    drain_exec,
     drain_http,
     membership,
     merged,
     strategy,
 )
+from tests.unit.api.bad_specs import REFUSED_BY_OPERATOR, REFUSED_BY_SCHEMA
 
 SERVICES = {
     SERVICE: ServiceView(SERVICE, "10.0.0.1", {"http": 80, "admin": 8081}, selects_pods=True),
@@ -44,6 +44,7 @@ def stateful_set(name: str = "kvstore", controller: str = "", replicas: int = 3)
         update_revision="a",
         ordered=True,
         update_strategy={},
+        containers=frozenset({"store", "sidecar"}),
         ports={"http": frozenset({"store"}), "admin": frozenset({"store"})},
         numbered_ports={8080: frozenset({"store"}), 8081: frozenset({"store"})},
         controller=controller,
@@ -61,7 +62,7 @@ def spec_of(patch: Json) -> Spec:
 
 def judged(patch: Json) -> tuple[Problem, ...]:
     spec = spec_of(patch)
-    return problems_of(spec, TARGETS.get(spec.target_ref.name), SERVICES)
+    return problems_of(spec, TARGETS.get(spec.target_ref.name), SERVICES, may_exec=True)
 
 
 def refused(spec: object) -> tuple[Problem, ...]:
@@ -84,6 +85,7 @@ def refused(spec: object) -> tuple[Problem, ...]:
         drain_call(target="Peers") | drain(expect="answers.all(a, a.status == 200)", apply={"target": "Peers"}),
         drain(done={"call": {"http": {"port": "admin", "path": "/", "method": "GET"}}, "expect": "json.left == 0"}),
         membership(apply={"target": "Peers"}),
+        drain_exec(command=["sh", "-c", "echo ${pod.name} $HOME"]),
         {"spec": {"checks": [check(), check(name="calm", failWhen="json.state == 'red'")]}},
     ],
 )
@@ -92,7 +94,13 @@ def test_what_fits_is_left_alone(patch: Json) -> None:
 
 
 def test_a_single_replica_is_no_problem_of_the_spec() -> None:
-    assert problems_of(spec_of({}), stateful_set(replicas=1), SERVICES) == ()
+    assert problems_of(spec_of({}), stateful_set(replicas=1), SERVICES, may_exec=False) == ()
+
+
+def test_an_operator_that_runs_no_commands_says_how_to_let_it() -> None:
+    (problem,) = problems_of(spec_of(drain_exec()), stateful_set(), SERVICES, may_exec=False)
+    assert problem.field == "spec.drain.apply.exec"
+    assert "exec.enabled=true" in problem.message
 
 
 @pytest.mark.parametrize("bad", REFUSED_BY_OPERATOR, ids=lambda bad: bad.id)
@@ -155,7 +163,7 @@ def test_progress_sees_the_answers_that_it_is_read_from() -> None:
 
 
 def test_the_ports_of_a_missing_target_are_not_judged() -> None:
-    (problem,) = problems_of(spec_of(drain_http(port="nowhere")), None, SERVICES)
+    (problem,) = problems_of(spec_of(drain_http(port="nowhere")), None, SERVICES, may_exec=False)
     assert problem.field == "spec.targetRef.name"
 
 

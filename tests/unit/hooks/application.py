@@ -138,7 +138,12 @@ class Listener:
 def request_to(*applications: Application, path: str = "/drain", **changes: Any) -> Request:
     http = Http(port="admin", path=path, **{key: changes.pop(key) for key in ("method", "headers") if key in changes})
     addresses = tuple(application.address for application in applications)
-    return Request(http, addresses, "admin", **{"timeout_seconds": 5, **changes})
+    return Request(http, addresses, **{"timeout_seconds": 5, **changes})
+
+
+def http_of(request: Request) -> Http:
+    assert isinstance(request.what, Http)
+    return request.what
 
 
 def ask_of(request: Request, **changes: Any) -> Ask:

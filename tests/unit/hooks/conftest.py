@@ -7,6 +7,7 @@ import aiohttp
 import pytest
 
 from statefulrollout.hooks.http import open_session
+from statefulrollout.hooks.reach import Reach
 from statefulrollout.hooks.runner import HookRunner
 from tests.unit.hooks.application import FAST, Application, Listener
 
@@ -47,7 +48,7 @@ def listener() -> Listener:
 
 @pytest.fixture
 async def runner(session: aiohttp.ClientSession, listener: Listener) -> AsyncIterator[HookRunner]:
-    runner = HookRunner(session, listener, lambda: True, cadence=FAST)
+    runner = HookRunner(Reach(session), listener, lambda: True, cadence=FAST)
     listener.runner = runner
     yield runner
     await runner.aclose()

@@ -12,8 +12,9 @@ import pytest
 
 from statefulrollout.core.asks import Address, Answer
 from statefulrollout.hooks.http import call_http
-from statefulrollout.hooks.protocol import Question, Reply, Verdict, verdict_of
-from tests.unit.hooks.application import Application, request_to
+from statefulrollout.hooks.protocol import Question, Verdict, verdict_of
+from statefulrollout.hooks.replies import Exit, Reply
+from tests.unit.hooks.application import Application, http_of, request_to
 
 PAGE = (Path(__file__).parents[3] / "docs" / "hooks.md").read_text()
 
@@ -35,7 +36,7 @@ async def test_the_example_drains(session: aiohttp.ClientSession, pod: Applicati
 
     async def ask(method: str, path: str = "/drain") -> Verdict:
         request = request_to(pod, path=path, method=method, body="{}")
-        return verdict_of(request, [await call_http(session, request, address)], Question())
+        return verdict_of(request, [await call_http(session, http_of(request), request, address)], Question())
 
     assert (await ask("POST", "/drian")).answer is Answer.MISCONFIGURED
     assert (await ask("DELETE")).answer is Answer.DONE
@@ -64,3 +65,13 @@ def test_the_table_of_codes_is_true(code: str, meaning: Answer) -> None:
     assert f"| {code} |" in PAGE
     for status in re.findall(r"\d+", code):
         assert verdict_of(request_to(Application()), [Reply(int(status))], Question()).answer is meaning
+
+
+@pytest.mark.parametrize(
+    ("code", "meaning"),
+    [("`0`", Answer.DONE), ("`75`", Answer.IN_PROGRESS), ("`126`, `127`", Answer.MISCONFIGURED)],
+)
+def test_the_table_of_exit_codes_is_true(code: str, meaning: Answer) -> None:
+    assert f"| {code} |" in PAGE
+    for number in re.findall(r"\d+", code):
+        assert verdict_of(request_to(Application()), [Exit(int(number))], Question()).answer is meaning

@@ -5,16 +5,21 @@ from typing import Any
 
 import pytest
 
-from statefulrollout.api.v1alpha1 import Http
+from statefulrollout.api.v1alpha1 import Exec, Http
 from statefulrollout.core.asks import Address, Answer, Request
-from statefulrollout.hooks.protocol import NoReply, Question, Reply, Verdict, json_of, seconds_of, verdict_of
+from statefulrollout.hooks.protocol import Question, Verdict, json_of, verdict_of
+from statefulrollout.hooks.replies import Exit, NoReply, Reply
 
 SECRET = "hunter2"
 
 
 def request(*names: str) -> Request:
     to = tuple(Address(name, "10.0.0.1", 8080) for name in names or ("kvstore-3",))
-    return Request(Http(port="admin", path="/drain"), to, "admin", 5)
+    return Request(Http(port="admin", path="/drain"), to, 5)
+
+
+def command(*names: str) -> Request:
+    return Request(Exec(container="store", command=["ctl", "drain"]), request(*names).to, 5)
 
 
 def reply(status: int, body: Any = None, retry_after: str | None = None) -> Reply:
@@ -51,6 +56,45 @@ def test_each_status_code_has_one_meaning_and_a_sentence_that_names_request_and_
     given = verdict(reply(status))
     assert given.answer is answer
     assert given.text.startswith(f"POST /drain on port admin of kvstore-3 answered {status}")
+
+
+@pytest.mark.parametrize(
+    ("code", "answer"),
+    [
+        (0, Answer.DONE),
+        (75, Answer.IN_PROGRESS),
+        (126, Answer.MISCONFIGURED),
+        (127, Answer.MISCONFIGURED),
+        (1, Answer.ERROR),
+        (137, Answer.ERROR),
+    ],
+)
+def test_each_exit_code_has_one_meaning(code: int, answer: Answer) -> None:
+    given = verdict_of(command(), [Exit(code)], Question())
+    assert given.answer is answer
+    assert given.text.startswith(f"`ctl drain` in container store of kvstore-3 exited with {code}")
+
+
+def test_what_a_command_prints_is_read_like_a_body() -> None:
+    moving = Exit(75, b'{"progress": 17}')
+    assert verdict_of(command(), [moving], Question()).progress == 17.0
+    printed = Exit(0, b"PONG " + SECRET.encode())
+    question = Question(expect="exitCode == 0 && text.startsWith('PONG')", progress="json.left")
+    assert verdict_of(command(), [printed], question).answer is Answer.DONE
+    waits = verdict_of(command(), [printed], Question(expect="text == 'PONG'"))
+    assert waits.answer is Answer.IN_PROGRESS
+    assert SECRET not in waits.text
+
+
+def test_a_command_says_by_75_that_it_has_seen_a_higher_generation() -> None:
+    given = verdict_of(command(), [Exit(75, b'{"generation": 99}')], Question())
+    assert (given.answer, given.generation) == (Answer.IN_PROGRESS, 99)
+
+
+def test_a_peer_whose_command_did_not_end_has_no_exit_code() -> None:
+    question = Question(expect="answers[1].exitCode == -1")
+    given = verdict_of(command("a", "b"), [Exit(0), NoReply("timed out after 5 s")], question)
+    assert given.text.endswith("`ctl drain` in container store of b failed: timed out after 5 s (1 of 2 agree)")
 
 
 def test_a_202_tells_how_much_is_left_and_when_to_come_back() -> None:
@@ -200,7 +244,7 @@ def test_a_peer_that_cannot_be_reached_is_among_the_answers_with_status_0() -> N
 
 
 def test_a_request_to_nobody_is_never_good() -> None:
-    nobody = Request(Http(port="admin", path="/drain"), (), "admin", 5)
+    nobody = Request(Http(port="admin", path="/drain"), (), 5)
     assert verdict_of(nobody, [], Question()).answer is Answer.NOT_NOW
 
 
@@ -236,4 +280,4 @@ def test_integers_past_64_bits_do_not_spoil_the_rest_of_the_body() -> None:
     [("3", 3.0), ("0.5", 0.5), (None, None), ("", None), ("soon", None), ("-1", None), ("nan", None), ("inf", None)],
 )
 def test_retry_after_is_read_as_seconds(header: str | None, seconds: float | None) -> None:
-    assert seconds_of(header) == seconds
+    assert Reply(202, retry_after_header=header).retry_after == seconds

@@ -15,7 +15,7 @@ from tests.unit.kube.recorder import Call, RecordedKube
 
 LIST = paths.statefulrolloutledgers("shop")
 PATH = paths.statefulrolloutledgers("shop", "db")
-UNDO = {"http": {"port": "admin", "path": "/drain", "method": "DELETE", "body": None}, "to": [], "port_label": "admin"}
+UNDO = {"what": {"port": "admin", "path": "/drain", "method": "DELETE", "headers": {}, "body": None}, "to": []}
 FULL = a_ledger(
     *pods(2),
     failed="v2",

@@ -100,7 +100,12 @@ async def seen(kube: RecordedKube, *rollouts: Json) -> Snapshot | tuple[Problem,
     workload = await fetch_workload(kube, "shop", "db")
     kube.calls.clear()
     return await observe(
-        kube, rollouts or (a_raw_rollout(),), workload, {}, Isolation(lambda: NOW), Zones(kube, lambda: NOW)
+        kube,
+        rollouts or (a_raw_rollout(),),
+        workload,
+        {},
+        Isolation(lambda: NOW),
+        Zones(kube, lambda: NOW),
     )
 
 
