@@ -101,7 +101,7 @@ class Exec(Model):
 
     container: DnsName = Field(description="Name of the container that the command runs in.")
     command: Annotated[
-        list[Annotated[str, Field(max_length=4096), _TEMPLATE]],
+        list[Annotated[str, Field(max_length=2048), _TEMPLATE]],
         Field(min_length=1, max_length=32),
         Rule(
             rule="size(self[0]) > 0",
