@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.simulation.scenario import Scenario, a_scenario
+from tests.simulation.world.application import Silence
 from tests.simulation.world.objects import ordinal_of
 
 ZONES: dict[str, Any] = {"maxUnavailable": 2, "order": {"by": "Zone"}}
@@ -62,6 +63,60 @@ async def test_the_leader_goes_last_wherever_it_is_by_then() -> None:
     scenario.user.lead(2)
     await scenario.until_complete()
     assert departures(scenario) == [3, 1, 0, 2]
+
+
+ASKED: dict[str, Any] = {
+    "call": {"http": {"port": "admin", "path": "/role", "method": "GET"}, "timeoutSeconds": 1}, "value": "json.role",
+}  # fmt: skip
+LEADER_LAST_AS_TOLD: dict[str, Any] = {
+    "maxUnavailable": 1, "order": {"by": "Role", "role": {"ask": ASKED, "last": ["leader"]}},
+}  # fmt: skip
+
+
+async def test_a_leader_that_says_so_itself_goes_last_wherever_it_is_by_then() -> None:
+    scenario = await a_scenario(replicas=4, policy="Parallel", spec={"strategy": LEADER_LAST_AS_TOLD})
+    scenario.world.application.leader = "kvstore-0"
+    await scenario.roll_out()
+    await scenario.until_stage("Draining", "kvstore-3")
+    scenario.world.application.leader = "kvstore-2"
+    await scenario.until_complete()
+    assert departures(scenario) == [3, 1, 0, 2]
+
+
+async def test_no_pod_goes_while_its_role_is_not_known_and_it_goes_once_it_is() -> None:
+    scenario = await a_scenario(replicas=3, policy="Parallel", spec={"strategy": LEADER_LAST_AS_TOLD})
+    scenario.world.application.script("role", Silence.HANG, forever=True)
+    await scenario.roll_out()
+    await scenario.world.run(limit_seconds=60)
+    assert departures(scenario) == []
+    message = scenario.world.rollout()["status"]["message"]
+    assert "earlier_roles_have_arrived: its role is not known: GET /role on port admin of kvstore-" in message
+    assert message.endswith("failed: timed out after 1 s")
+    scenario.world.application.heal()
+    await scenario.until_complete()
+
+
+async def test_as_many_go_as_the_rest_can_carry_and_more_when_there_is_less_to_do() -> None:
+    call = {"http": {"port": "admin", "path": "/load", "method": "GET"}, "target": "AnyPeer"}
+    capacity = {"load": {"call": call, "value": "json.total", "perPod": 10, "headroomPercent": 0}}
+    spec = {"strategy": {"maxUnavailable": 3}, "capacity": capacity}
+    scenario = await a_scenario(replicas=6, policy="Parallel", spec=spec)
+    application = scenario.world.application
+    application.load = 60
+    await scenario.roll_out()
+    await scenario.world.run(limit_seconds=60)
+    assert departures(scenario) == []
+    message = scenario.world.rollout()["status"]["message"]
+    assert "remaining_capacity_carries_the_load: the load is 60, and 5 pods carry 50 with 0% headroom" in message
+    application.load = 45
+    await scenario.world.run(limit_seconds=10, until=lambda: len(departures(scenario)) == 1)
+    application.script("drain", 202, forever=True)
+    application.load = 35
+    await scenario.world.run(limit_seconds=10, until=lambda: len(departures(scenario)) == 2)
+    application.load = 30
+    await scenario.world.run(limit_seconds=10, until=lambda: len(departures(scenario)) == 3)
+    application.heal()
+    await scenario.until_complete()
 
 
 async def test_a_leader_that_is_broken_waits_for_nobody() -> None:

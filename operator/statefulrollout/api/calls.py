@@ -171,3 +171,15 @@ class Call(Model):
         if what is None:
             raise ValueError("a call without http and exec, which its rule refuses")
         return what
+
+
+def without_pod(call: str, owner: str) -> Rule:
+    """The rule that the request below `self.<call>` does not speak of a pod, because its owner is about none."""
+    http, command = f"self.{call}.http", f"self.{call}.exec"
+    return Rule(
+        rule=f"!(has({http}) && ({http}.path.contains('${{') || (has({http}.body) && {http}.body.contains('${{')) || "
+        f"(has({http}.headers) && {http}.headers.exists(name, {http}.headers[name].contains('${{'))))) && "
+        f"!(has({command}) && {command}.command.exists(word, word.contains('${{')))",
+        message=f"{owner} is about the whole set, so there is no pod to fill in: remove ${{pod...}}",
+        field_path=f".{call}",
+    )

@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from statefulrollout.api.calls import Call
+from statefulrollout.api.calls import Call, without_pod
 from statefulrollout.api.model import Expression, ListSet, Model, PositiveSeconds, Rule, Seconds
 
 _STALL = Rule(
@@ -19,18 +19,6 @@ _STALL = Rule(
     message="stallSeconds must be shorter than deadlineSeconds, or it never applies",
     field_path=".stallSeconds",
 )
-
-
-def _without_pod(call: str, owner: str) -> Rule:
-    """The rule that the request below `self.<call>` does not speak of a pod, because its owner is about none."""
-    http, command = f"self.{call}.http", f"self.{call}.exec"
-    return Rule(
-        rule=f"!(has({http}) && ({http}.path.contains('${{') || (has({http}.body) && {http}.body.contains('${{')) || "
-        f"(has({http}.headers) && {http}.headers.exists(name, {http}.headers[name].contains('${{'))))) && "
-        f"!(has({command}) && {command}.command.exists(word, word.contains('${{')))",
-        message=f"{owner} is about the whole set, so there is no pod to fill in: remove ${{pod...}}",
-        field_path=f".{call}",
-    )
 
 
 class OnTimeout(StrEnum):
@@ -144,7 +132,7 @@ class Membership(Model):
             message="membership is declared to the set, not to one pod: set target to AnyPeer, Peers or Service",
             field_path=".apply.target",
         ),
-        _without_pod("apply", "membership"),
+        without_pod("apply", "membership"),
         _STALL,
     )
 
@@ -197,7 +185,7 @@ class Check(Model):
             message="stableForSeconds must be shorter than deadlineSeconds, or the check can never pass in time",
             field_path=".stableForSeconds",
         ),
-        _without_pod("call", "a check"),
+        without_pod("call", "a check"),
     )
 
     name: Annotated[

@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field, StrictInt
 
+from statefulrollout.api.measures import Role
 from statefulrollout.api.model import (
     DnsName,
     Flag,
@@ -55,20 +56,6 @@ class OrderBy(StrEnum):
     REVERSE_ORDINAL = "ReverseOrdinal"
     ZONE = "Zone"
     ROLE = "Role"
-
-
-class Role(Model):
-    """What part a pod plays, told by a label that the application or its agent keeps."""
-
-    label: Annotated[str, Field(min_length=1, max_length=316)] = Field(
-        description="Name of the pod label whose value is the role; read anew before every choice."
-    )
-    last: Annotated[list[Annotated[str, Field(min_length=1, max_length=63)]], Field(min_length=1, max_length=8)] = (
-        Field(
-            description="Roles that go last, in this order, each only once all pods before it are updated and serve; "
-            "for example leader."
-        )
-    )
 
 
 class Order(Model):

@@ -16,6 +16,7 @@ from pydantic import Field
 
 from statefulrollout.api.calls import Call, Exec, Http, ServiceRef, Target
 from statefulrollout.api.hooks import Check, CheckAt, Done, Drain, Hook, Membership, Migrate, OnTimeout, Restore
+from statefulrollout.api.measures import Capacity, Load, Role, RoleQuestion
 from statefulrollout.api.model import DnsName, Flag, ListMap, Model, Rule
 from statefulrollout.api.status import Condition, PodStatus, Status, WaitingFor
 from statefulrollout.api.strategy import (
@@ -28,7 +29,6 @@ from statefulrollout.api.strategy import (
     Promote,
     Removal,
     Retry,
-    Role,
     Step,
     Strategy,
     UnhealthyOutdated,
@@ -38,6 +38,7 @@ from statefulrollout.api.strategy import (
 __all__ = [
     "Abort",
     "Call",
+    "Capacity",
     "Check",
     "CheckAt",
     "Condition",
@@ -48,6 +49,7 @@ __all__ = [
     "Hook",
     "Http",
     "Json",
+    "Load",
     "Membership",
     "Migrate",
     "Model",
@@ -63,6 +65,7 @@ __all__ = [
     "Restore",
     "Retry",
     "Role",
+    "RoleQuestion",
     "ServiceRef",
     "Spec",
     "Status",
@@ -133,6 +136,10 @@ class Spec(Model):
         "the StatefulSet's updateStrategy. Release: the updateStrategy from before is put back.",
     )
     strategy: Strategy = Field(default=Strategy(), description="How far and how fast a rollout may go.")
+    capacity: Capacity | None = Field(
+        default=None,
+        description="What the pods that remain must carry. Unset: only maxUnavailable limits how many may be away.",
+    )
     checks: Annotated[list[Check], Field(max_length=16), ListMap("name")] = Field(
         default=[], description="Questions about the application's health that must be answered well, at most 16."
     )

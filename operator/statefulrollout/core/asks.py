@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Any
 
 from statefulrollout.api.v1alpha1 import Done, Exec, Http
+from statefulrollout.api.walk import Wants
 
 MOST_COMMAND_WORDS = 60
 """Characters of a command that a label shows."""
@@ -70,6 +71,14 @@ class Request:
 
 
 @dataclass(frozen=True)
+class Measure:
+    """A value to be read from a good answer: CEL, and whether it gives a number or a string."""
+
+    expression: str
+    wants: Wants
+
+
+@dataclass(frozen=True)
 class Ask:
     """A question that stays open until its answer is final.
 
@@ -80,10 +89,11 @@ class Ask:
         expect: CEL; where given, a 2xx must also satisfy it to be done.
         progress: CEL giving a number that falls; where absent, `progress` of a 202 body.
         fail_when: CEL of a check: true means the application says no.
+        measure: what to read from a good answer; without it the answer is not good.
         settle_seconds: how long after an accepted `request` before it counts (and before `done` is asked).
         done: asked after `request` was accepted; `done_request` is its resolved form.
         stable_for_seconds: how long the answer must stay good before it counts.
-        repeats: a check: asked again and again, even after it was good.
+        repeats: a check or a measure: asked again and again, even after it was good.
         variables: what CEL sees beside the answer (`pod`, `members`).
     """
 
@@ -93,6 +103,7 @@ class Ask:
     expect: str | None = None
     progress: str | None = None
     fail_when: str | None = None
+    measure: Measure | None = None
     settle_seconds: int = 0
     done: Done | None = None
     done_request: Request | None = None
@@ -111,6 +122,7 @@ class Report:
         since: since when `answer` has been the same without a break.
         text: one sentence for humans that names request, status code and progress, never the body.
         progress: the number last reported.
+        value: what was measured; None where nothing was.
         progressed: when that number last fell, or when the ask was opened.
         generation: of a membership answered 409: the generation the application has seen.
     """
@@ -120,5 +132,6 @@ class Report:
     since: float
     text: str
     progress: float | None = None
+    value: str | float | None = None
     progressed: float = 0.0
     generation: int | None = None

@@ -13,9 +13,11 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Final, Generic, Literal, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from cel_expr_python import cel
+
+from statefulrollout.api.walk import Wants
 
 CONTEXT_VARIABLES: Final = ("pod", "members")
 """The context of the question, which every expression sees."""
@@ -43,8 +45,16 @@ _TYPES: Final[Mapping[str, Any]] = {
     "answers": cel.Type.List(_DATA),
 }
 _NUMBERS: Final = (cel.Type.INT, cel.Type.UINT, cel.Type.DOUBLE)
-_ACCEPTED: Final = {"bool": (cel.Type.BOOL, cel.Type.DYN), "number": (*_NUMBERS, cel.Type.DYN)}
-_NEEDED: Final = {"bool": "a boolean (true or false)", "number": "a number"}
+_ACCEPTED: Final[Mapping[Wants, Any]] = {
+    "bool": (cel.Type.BOOL, cel.Type.DYN),
+    "number": (*_NUMBERS, cel.Type.DYN),
+    "text": (cel.Type.STRING, cel.Type.DYN),
+}
+_NEEDED: Final[Mapping[Wants, str]] = {
+    "bool": "a boolean (true or false)",
+    "number": "a number",
+    "text": "a string",
+}
 
 _MACRO: Final = re.compile(r"\.\s*(?:all|exists|exists_one|map|filter)\s*\(")
 _TOUCHES_DATA: Final = re.compile(r"==|!=|<=?|>=?|\+|\bin\b|\w\s*\(")
@@ -64,8 +74,7 @@ _TRANSLATIONS: Final = (
     ("recursion", "it is nested too deeply"),
 )
 
-Wants = Literal["bool", "number"]
-T = TypeVar("T", bool, float)
+T = TypeVar("T", bool, float, str)
 
 
 @dataclass(frozen=True)
@@ -120,6 +129,16 @@ def evaluate_number(expression: str, variables: Mapping[str, Any]) -> Evaluation
     if found.type() in _NUMBERS and math.isfinite(value):
         return Evaluation(float(value))
     return Evaluation(None, f"{quoted(expression)} gave {found.type().name().lower()} instead of a finite number")
+
+
+def evaluate_text(expression: str, variables: Mapping[str, Any]) -> Evaluation[str]:
+    """The string that the expression gives for these variables."""
+    found, why = _evaluated(expression, variables)
+    if found is None:
+        return Evaluation(None, why)
+    if found.type() == cel.Type.STRING:
+        return Evaluation(str(found.value()))
+    return Evaluation(None, f"{quoted(expression)} gave {found.type().name().lower()} instead of a string")
 
 
 def quoted(expression: str) -> str:

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 
 from statefulrollout.api.v1alpha1 import CheckAt
 from statefulrollout.core.budget import pods_of, unavailable_ordinals
-from statefulrollout.core.goal import has_failed
+from statefulrollout.core.goal import has_failed, is_given_up
 from statefulrollout.core.judging import Judgement
+from statefulrollout.core.measuring import carried
 from statefulrollout.core.ordering import who_goes_earlier, zone_in_the_way
 from statefulrollout.core.pacing import Pacing, moved_by_now
 from statefulrollout.core.snapshot import Snapshot, StatefulSetView
@@ -119,7 +120,7 @@ def pace_is_respected(scene: Scene, candidate: Place) -> str:
 
 def earlier_roles_have_arrived(scene: Scene, candidate: Place) -> str:
     """Whoever goes last goes when all the others are back: a leader has somebody to hand over to."""
-    return "" if candidate.condemned else who_goes_earlier(scene.snapshot, scene.places, candidate)
+    return "" if candidate.condemned else who_goes_earlier(scene.snapshot, scene.places, candidate, scene.now)
 
 
 def only_one_zone_is_disturbed(scene: Scene, candidate: Place) -> str:
@@ -157,6 +158,25 @@ def budget_allows_new_unavailability(scene: Scene, candidate: Place) -> str:
         return ""
     named = ", ".join(f"{scene.target.name}-{ordinal}" for ordinal in sorted(away)[:5])
     return f"{len(away)} of {scene.limit} are unavailable: {named}"
+
+
+def remaining_capacity_carries_the_load(scene: Scene, candidate: Place) -> str:
+    """Whoever stays has to carry what the application has to do now, with room to spare.
+
+    On a way back a load that is not known holds nobody: that may be the revision that is given up.
+    """
+    capacity = scene.snapshot.rollout.spec.capacity
+    if capacity is None or candidate.condemned:
+        return ""
+    load, whole = capacity.load, carried(scene.snapshot, scene.places, scene.now)
+    if whole.total is None:
+        return "" if is_given_up(scene.snapshot) else f"the load is not known: {whole.why}"
+    away = scene.chosen | {candidate.pod.uid}
+    remaining = sum(place.available and place.pod.uid not in away for place in scene.places)
+    carries = remaining * load.per_pod * (100 - load.headroom_percent) / 100
+    if whole.total <= carries:
+        return ""
+    return f"the load is {whole.total:g}, and {remaining} pods carry {carries:g} with {load.headroom_percent}% headroom"
 
 
 def volumes_outlive_the_pod(scene: Scene, candidate: Place) -> str:
@@ -210,6 +230,7 @@ GUARDS: tuple[Guard, ...] = (
     one_at_a_time_when_ordered,
     volumes_outlive_the_pod,
     budget_allows_new_unavailability,
+    remaining_capacity_carries_the_load,
     application_checks_pass,
     disruption_budgets_allow_it,
 )

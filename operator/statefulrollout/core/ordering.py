@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from statefulrollout.api.v1alpha1 import OrderBy
+from statefulrollout.core.goal import is_given_up
+from statefulrollout.core.measuring import role_of, why_role_is_unknown
 from statefulrollout.core.snapshot import PodView, Snapshot
 from statefulrollout.core.stages import Place, Stage
 
@@ -16,25 +18,31 @@ Turn = tuple[int, str, int]
 """Sorts pods: those of a lower one go earlier."""
 
 
-def turn_of(snapshot: Snapshot, pod: PodView) -> Turn:
+def turn_of(snapshot: Snapshot, pod: PodView, now: float) -> Turn:
     """When it is the pod's turn among those that are not broken."""
     order = snapshot.rollout.spec.strategy.order
     zone = snapshot.zones.get(pod.node, "") if order.by is OrderBy.ZONE else ""
-    return (_rank_of(snapshot, pod), zone, -pod.ordinal)
+    return (_rank_of(snapshot, pod, now), zone, -pod.ordinal)
 
 
-def _rank_of(snapshot: Snapshot, pod: PodView) -> int:
+def _rank_of(snapshot: Snapshot, pod: PodView, now: float) -> int:
     """0 for pods in no order, then those of the roles that go last, in their order."""
     role = snapshot.rollout.spec.strategy.order.role
-    value = pod.labels.get(role.label) if role else None
+    value = role_of(snapshot, pod, now)
     return role.last.index(value) + 1 if role and value in role.last else 0
 
 
-def who_goes_earlier(snapshot: Snapshot, places: Sequence[Place], candidate: Place) -> str:
-    """A pod of an earlier role that has not arrived yet, in words; empty where there is none."""
-    mine = _rank_of(snapshot, candidate.pod)
+def who_goes_earlier(snapshot: Snapshot, places: Sequence[Place], candidate: Place, now: float) -> str:
+    """A pod of an earlier role that has not arrived yet, in words; empty where there is none.
+
+    A pod whose role is not known may be of any: it does not go itself, and those that go last wait for it. On a way
+    back it may go: that it does not answer may be the revision that is given up.
+    """
+    if role_of(snapshot, candidate.pod, now) is None and not is_given_up(snapshot):
+        return f"its role is not known: {why_role_is_unknown(snapshot, candidate.pod)}"
+    mine = _rank_of(snapshot, candidate.pod, now)
     for place in places:
-        if not place.condemned and place.stage is not Stage.UPDATED and _rank_of(snapshot, place.pod) < mine:
+        if not place.condemned and place.stage is not Stage.UPDATED and _rank_of(snapshot, place.pod, now) < mine:
             return f"{place.pod.name} goes earlier (strategy.order), and is {place.stage.value}"
     return ""
 

@@ -16,7 +16,7 @@ from statefulrollout.core.actions import Action, Announcement, MarkPod, RemovePo
 from statefulrollout.core.arrival import restored_pods
 from statefulrollout.core.asks import Ask
 from statefulrollout.core.budget import chosen_before, pods_of, unavailable_ordinals
-from statefulrollout.core.declaring import MembershipPlan, plan_membership
+from statefulrollout.core.declaring import plan_membership
 from statefulrollout.core.departure import begin
 from statefulrollout.core.failures import note_failures
 from statefulrollout.core.farewell import open_unattended_gates
@@ -25,22 +25,17 @@ from statefulrollout.core.goal import has_failed, is_given_up
 from statefulrollout.core.guards import Scene, judge, passed_over
 from statefulrollout.core.judging import Judgement, judge_check
 from statefulrollout.core.ledger import Ledger, Progress
-from statefulrollout.core.ordering import Turn, turn_of, zone_unknown
+from statefulrollout.core.measuring import asks_of_measures
+from statefulrollout.core.ordering import Turn, turn_of
 from statefulrollout.core.pacing import Pacing, pacing_of
 from statefulrollout.core.questions import Surroundings
+from statefulrollout.core.recheck import recheck_at
 from statefulrollout.core.remembering import asks_of_vanished, ledger_after
 from statefulrollout.core.snapshot import FenceKind, Snapshot, StatefulSetView
 from statefulrollout.core.stages import IN_MOTION, Place, Stage, places_of
 from statefulrollout.core.step import Stand, Step, Waiting
 from statefulrollout.core.steps import step_of
 from statefulrollout.core.validation import Problem, problems_of
-
-VACANT_SECONDS = 2.0
-"""Until the next look at a set with a pod missing."""
-NODE_SECONDS = 10.0
-"""Until the next look whether a node has got the label that the order is by: no event tells."""
-COUNT_SECONDS = 0.5
-"""Until the next look whether the StatefulSet controller has counted a pod that left service."""
 
 
 @dataclass(frozen=True)
@@ -120,6 +115,7 @@ def decide(snapshot: Snapshot, now: float) -> Plan:
     scene = Scene(
         snapshot, target, places, chosen_before(snapshot) | shut, checks, troubles, pacing, ledger.chosen_at, now
     )
+    measures = asks_of_measures(around)
     chosen, held, overridden = _choose(scene, stand) if target.observed else ((), {}, ())
     leaving = {mark.pod.uid for mark in chosen}
     ledger = ledger_after(snapshot, members.declaration, steps, leaving | shut, now)
@@ -136,6 +132,7 @@ def decide(snapshot: Snapshot, now: float) -> Plan:
             *members.asks,
             *asks_of_vanished(snapshot),
             *check_asks,
+            *measures,
             *(ask for step in steps.values() for ask in step.asks),
         ),
         places=places,
@@ -150,7 +147,7 @@ def decide(snapshot: Snapshot, now: float) -> Plan:
             *(announcement for step in steps.values() for announcement in step.announcements),
         ),
         pacing=pacing,
-        recheck_at=_recheck_at(stand, members, steps, check_asks, pacing),
+        recheck_at=recheck_at(stand, (members.recheck_at, pacing.recheck_at), steps, check_asks, measures),
     )
 
 
@@ -263,39 +260,7 @@ def _candidates(scene: Scene) -> list[Place]:
         return place.stage is Stage.SERVING if not place.stuck else not waits or place.condemned
 
     def rank(place: Place) -> tuple[bool, bool, bool, Turn]:
-        turn = turn_of(scene.snapshot, place.pod)
+        turn = turn_of(scene.snapshot, place.pod, scene.now)
         return (place.pod.uid not in scene.chosen, not place.stuck, not place.condemned, turn)
 
     return sorted(filter(may_go, scene.places), key=rank)
-
-
-def _recheck_at(
-    stand: Stand, members: MembershipPlan, steps: Mapping[str, Step], check_asks: Sequence[Ask], pacing: Pacing
-) -> float | None:
-    """When time alone changes something: a soak is over, a deadline passes, an absence ends, a window opens."""
-    around, now = stand.around, stand.now
-    spec, reports = around.snapshot.rollout.spec, around.snapshot.reports
-    times = [members.recheck_at, pacing.recheck_at, *(step.recheck_at for step in steps.values())]
-    if around.snapshot.ledger.chosen_at is not None:
-        times.append(around.snapshot.ledger.chosen_at + spec.strategy.min_seconds_between_pods)
-    if zone_unknown(around.snapshot) and any(place.leaves_for is not None for place in around.places):
-        times.append(now + NODE_SECONDS)
-    target, present = around.snapshot.target, {place.pod.ordinal for place in around.places}
-    if target is not None and any(ordinal not in present for ordinal in target.ordinals):
-        # One that is created while the webhook does not answer bears no label, and no event tells of it.
-        times.append(now + VACANT_SECONDS)
-    if stand.turns and any(place.stage in IN_MOTION for place in around.places):
-        # No event tells of everything that the StatefulSet controller has counted.
-        times.append(now + COUNT_SECONDS)
-    times += [
-        reports[ask.id].since + check.deadline_seconds
-        for check, ask in zip(spec.checks, check_asks, strict=False)
-        if ask.id in reports
-    ]
-    for place in around.places:
-        dark, unstarted = place.pod.since("Ready"), place.pod.since("ContainersReady")
-        if spec.membership is not None and place.pod.serving and not place.pod.ready and dark is not None:
-            times.append(dark + spec.membership.unknown_after_seconds)
-        if not place.pod.containers_ready:
-            times.append(max(place.pod.created, unstarted or 0.0) + spec.strategy.progress_deadline_seconds)
-    return min((at for at in times if at is not None and at > now), default=None)

@@ -16,9 +16,9 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from statefulrollout.api import names
-from statefulrollout.api.v1alpha1 import Call, Check, Exec, Hook, Http, Membership, Target
+from statefulrollout.api.v1alpha1 import Call, Check, Exec, Hook, Http, Load, Membership, RoleQuestion, Target
 from statefulrollout.core import membership
-from statefulrollout.core.asks import Address, Ask, Request
+from statefulrollout.core.asks import Address, Ask, Measure, Request
 from statefulrollout.core.containers import identity_of
 from statefulrollout.core.goal import goal_of
 from statefulrollout.core.ledger import Declaration, OpenHook
@@ -254,6 +254,44 @@ def ask_of_check(around: Surroundings, check: Check) -> Ask:
         expect=check.expect,
         fail_when=check.fail_when,
         stable_for_seconds=check.stable_for_seconds,
+        repeats=True,
+        variables={"pod": {}, "members": document["members"]},
+    )
+
+
+def role_id_of(snapshot: Snapshot, pod: PodView) -> str:
+    """Identity of the question for a pod's role."""
+    return f"role/{pod.uid}/{_digest(sorted(identity_of(snapshot, pod).values()))}"
+
+
+def ask_of_role(around: Surroundings, question: RoleQuestion, place: Place) -> Ask:
+    """The question for a pod's role."""
+    identity = role_id_of(around.snapshot, place.pod)
+    document = document_of(around, "role", identity, None, place.pod)
+    return Ask(
+        id=identity,
+        title="role",
+        request=request_of(around, question.call, place.pod, document),
+        measure=Measure(question.value, "text"),
+        repeats=True,
+        variables={"pod": pod_document_of(place.pod), "members": document["members"]},
+    )
+
+
+def load_id_of(pod: PodView | None) -> str:
+    """Identity of the question for the load, of one pod or of all."""
+    return f"load/{pod.uid}" if pod else "load"
+
+
+def ask_of_load(around: Surroundings, load: Load, pod: PodView | None) -> Ask:
+    """The question for the load, of one pod or of all."""
+    identity = load_id_of(pod)
+    document = document_of(around, "load", identity, None, pod)
+    return Ask(
+        id=identity,
+        title="load",
+        request=request_of(around, load.call, None, document, to=[pod] if pod else None),
+        measure=Measure(load.value, "number"),
         repeats=True,
         variables={"pod": {}, "members": document["members"]},
     )

@@ -20,13 +20,13 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from statefulrollout.api.schema import spec_schema
-from statefulrollout.api.v1alpha1 import Call, Exec, Hook, Http, Override, Spec, Step, Target, Window
+from statefulrollout.api.v1alpha1 import Call, Exec, Http, Override, Spec, Step, Target, Window
+from statefulrollout.api.walk import Expressed, calls_of, expressions_of
 from statefulrollout.core.expressions import (
     CONTEXT_VARIABLES,
     EXEC_VARIABLES,
     HTTP_VARIABLES,
     PEERS_VARIABLES,
-    Wants,
     problem_of,
 )
 from statefulrollout.core.guards import GUARDS, NOT_OVERRIDDEN
@@ -38,7 +38,7 @@ _REMEDIES = {
     "extra_forbidden": "is not a field that this version of the operator knows: remove it, or upgrade the operator",
 }
 CRON_FIELDS = 5
-_WITHOUT_POD = ("membership", "checks")
+_WITHOUT_POD = ("spec.membership", "spec.checks", "spec.capacity")
 
 
 @dataclass(frozen=True)
@@ -99,8 +99,8 @@ def problems_of(
         *_problems_of_steps(spec.strategy.steps),
         *_problems_of_windows(spec.strategy.windows),
         *_problems_of_override(spec.override),
-        *_problems_of_calls(_calls_of(spec), target, services, may_exec=may_exec),
-        *_problems_of_expressions(_expressions_of(spec)),
+        *_problems_of_calls(calls_of(spec), target, services, may_exec=may_exec),
+        *_problems_of_expressions(expressions_of(spec)),
     )
 
 
@@ -215,56 +215,15 @@ def _problems_of_service(
         )
 
 
-def _problems_of_expressions(expressions: Iterable[tuple[str, str, Wants, Call]]) -> Iterator[Problem]:
+def _problems_of_expressions(expressions: Iterable[Expressed]) -> Iterator[Problem]:
     for path, expression, wants, call in expressions:
         variables = {*CONTEXT_VARIABLES, *(EXEC_VARIABLES if call.exec else HTTP_VARIABLES)}
         if call.target is Target.PEERS:
             variables.update(PEERS_VARIABLES)
-        if path.startswith(tuple(f"spec.{part}" for part in _WITHOUT_POD)):
+        if path.startswith(_WITHOUT_POD):
             variables.discard("pod")
         if problem := problem_of(expression, wants=wants, variables=variables):
             yield Problem(path, problem)
-
-
-def _hooks_of(spec: Spec) -> Iterator[tuple[str, Hook]]:
-    for path, hook in (("spec.drain", spec.drain), ("spec.migrate", spec.migrate), ("spec.restore", spec.restore)):
-        if hook is not None:
-            yield path, hook
-
-
-def _calls_of(spec: Spec) -> Iterator[tuple[str, Call]]:
-    """Every call of the spec, with its path."""
-    for path, hook in _hooks_of(spec):
-        yield f"{path}.apply", hook.apply
-        if hook.done is not None:
-            yield f"{path}.done.call", hook.done.call
-        if hook.undo is not None:
-            yield f"{path}.undo", hook.undo
-    if spec.membership is not None:
-        yield "spec.membership.apply", spec.membership.apply
-    for index, check in enumerate(spec.checks):
-        yield f"spec.checks[{index}].call", check.call
-
-
-def _expressions_of(spec: Spec) -> Iterator[tuple[str, str, Wants, Call]]:
-    """Every expression of the spec, with its path, what it shall give, and the call whose answer it judges."""
-    for path, hook in _hooks_of(spec):
-        last = hook.done.call if hook.done is not None else hook.apply
-        if hook.expect is not None:
-            yield f"{path}.expect", hook.expect, "bool", hook.apply
-        if hook.done is not None:
-            yield f"{path}.done.expect", hook.done.expect, "bool", hook.done.call
-        if hook.progress is not None:
-            yield f"{path}.progress", hook.progress, "number", last
-    if spec.membership is not None:
-        if spec.membership.expect is not None:
-            yield "spec.membership.expect", spec.membership.expect, "bool", spec.membership.apply
-        if spec.membership.progress is not None:
-            yield "spec.membership.progress", spec.membership.progress, "number", spec.membership.apply
-    for index, check in enumerate(spec.checks):
-        yield f"spec.checks[{index}].expect", check.expect, "bool", check.call
-        if check.fail_when is not None:
-            yield f"spec.checks[{index}].failWhen", check.fail_when, "bool", check.call
 
 
 def _listed(names: Iterable[str]) -> str:

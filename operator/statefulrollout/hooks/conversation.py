@@ -131,6 +131,7 @@ class Conversation:
             since=since,
             text=text or verdict.text,
             progress=self._progress,
+            value=verdict.value,
             progressed=self._progressed,
             generation=verdict.generation,
         )

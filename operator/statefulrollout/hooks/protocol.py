@@ -14,8 +14,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from statefulrollout.api.v1alpha1 import Http
-from statefulrollout.core.asks import Answer, Ask, Request
-from statefulrollout.core.expressions import evaluate_bool, evaluate_number, quoted
+from statefulrollout.core.asks import Answer, Ask, Measure, Request
+from statefulrollout.core.expressions import evaluate_bool, evaluate_number, evaluate_text, quoted
 from statefulrollout.hooks.replies import Answered, NoReply, Outcome
 
 WORST_FIRST = (
@@ -37,6 +37,7 @@ class Question:
         expect: CEL that a good answer must satisfy; None where the code alone decides.
         progress: CEL giving the number that falls; None reads `progress` from the body of one that is in progress.
         fail_when: CEL of a check that turns any answer into a failure.
+        measure: what to read from a good answer; without it the answer is not good.
         accepting: in progress is as good as done, because another request asks later whether the work is done.
         variables: what CEL sees beside the answer.
     """
@@ -44,6 +45,7 @@ class Question:
     expect: str | None = None
     progress: str | None = None
     fail_when: str | None = None
+    measure: Measure | None = None
     accepting: bool = False
     variables: Mapping[str, Any] = field(default_factory=dict)
 
@@ -55,13 +57,15 @@ class Verdict:
     answer: Answer
     text: str
     progress: float | None = None
+    value: str | float | None = None
     generation: int | None = None
     retry_after: float | None = None
 
 
 def question_of_apply(ask: Ask) -> Question:
     """How the answers to `ask.request` are judged."""
-    return Question(ask.expect, ask.progress, ask.fail_when, ask.done_request is not None, ask.variables)
+    accepting = ask.done_request is not None
+    return Question(ask.expect, ask.progress, ask.fail_when, ask.measure, accepting, ask.variables)
 
 
 def question_of_done(ask: Ask) -> Question:
@@ -120,7 +124,17 @@ def _verdict_of_one(label: str, reply: Outcome, body: Any, question: Question, v
         return verdict
     if verdict.answer is Answer.DONE or question.accepting:
         verdict = replace(_verdict_of_expectation(said, question.expect, seen), retry_after=verdict.retry_after)
+    if verdict.answer is Answer.DONE and question.measure is not None:
+        return _measured(verdict, question.measure, seen)
     return _with_progress(verdict, reply, body, question, seen)
+
+
+def _measured(verdict: Verdict, measure: Measure, seen: Mapping[str, Any]) -> Verdict:
+    evaluate = evaluate_text if measure.wants == "text" else evaluate_number
+    read = evaluate(measure.expression, seen)
+    if read.value is None:
+        return replace(verdict, answer=Answer.IN_PROGRESS, text=f"{verdict.text}, but value {read.why}")
+    return replace(verdict, value=read.value)
 
 
 def _verdict_of_code(said: str, reply: Answered, body: Any) -> Verdict:

@@ -13,7 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from statefulrollout.api.v1alpha1 import Call, OrderBy, Spec, Target
+from statefulrollout.api.v1alpha1 import OrderBy, Spec
+from statefulrollout.api.walk import calls_of
 from statefulrollout.core.asks import Report
 from statefulrollout.core.ledger import Ledger
 from statefulrollout.core.ordering import ZONE_LABEL
@@ -162,22 +163,12 @@ async def _fetch_services(
 ) -> dict[str, ServiceView]:
     numbers = target.port_numbers if target else {}
     found: dict[str, ServiceView] = {}
-    for name in sorted({call.service.name for call in _calls_of(spec) if call.service}):
+    for name in sorted({call.service.name for _, call in calls_of(spec) if call.service}):
         try:
             found[name] = views.service_of(await kube.call("GET", paths.services(namespace, name)), numbers)
         except NotFound:
             continue
     return found
-
-
-def _calls_of(spec: Spec) -> list[Call]:
-    calls = [check.call for check in spec.checks]
-    if spec.membership is not None:
-        calls.append(spec.membership.apply)
-    for hook in (spec.drain, spec.migrate, spec.restore):
-        if hook is not None:
-            calls += [hook.apply, *([hook.done.call] if hook.done else []), *([hook.undo] if hook.undo else [])]
-    return [call for call in calls if call.target is Target.SERVICE]
 
 
 class Isolation:

@@ -28,11 +28,25 @@ STEPS: tuple[list[Any], ...] = (
     [{"pods": 1, "pause": {}}],
     [{"pods": "50%", "pause": {"seconds": 20}}, {"pods": "100%", "pause": {"seconds": 1}}],
 )
+ROLE = {"call": {"http": {"port": "admin", "path": "/role", "method": "GET"}}, "value": "json.role"}
+LOAD: dict[str, Any] = {
+    "call": {"http": {"port": "admin", "path": "/load", "method": "GET"}},
+    "value": "json.total",
+    "perPod": 20,
+    "headroomPercent": 50,
+}
 WINDOWS: tuple[list[Any], ...] = ([], [], [{"schedule": "*/2 * * * *", "durationSeconds": 60}])
 ORDERS: tuple[Any, ...] = (
     {"by": "ReverseOrdinal"},
     {"by": "Zone"},
     {"by": "Role", "role": {"label": "role", "last": ["leader"]}},
+    {"by": "Role", "role": {"ask": ROLE, "last": ["leader"]}},
+)
+CAPACITIES: tuple[Any, ...] = (
+    None,
+    None,
+    {"load": LOAD},
+    {"load": {**LOAD, "call": {**LOAD["call"], "target": "AnyPeer"}}},
 )
 MIGRATE = {"apply": {"http": {"port": "admin", "path": "/migrate"}}}
 RESTORE = {"apply": {"http": {"port": "admin", "path": "/restore"}}}
@@ -69,6 +83,7 @@ def specs(draw: st.DrawFn) -> dict[str, Any]:
         ("membership", MEMBERSHIPS),
         ("migrate", (None, MIGRATE)),
         ("restore", (None, RESTORE)),
+        ("capacity", CAPACITIES),
         ("checks", (None, [CHECK], [{**CHECK, "at": ["AfterPod"]}])),
     ):
         spec[name] = draw(st.sampled_from(values))

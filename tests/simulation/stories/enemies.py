@@ -135,6 +135,11 @@ def delete_rollout(scenario: Scenario, seconds: float) -> None:
 # The operator.
 
 
+def burden(scenario: Scenario, load: int) -> None:
+    """The application has so much to do from now on."""
+    scenario.world.application.load = load
+
+
 def kill_leader(scenario: Scenario) -> None:
     """SIGKILL to whoever leads; the kubelet starts it again."""
     scenario.operator.crash()
@@ -301,7 +306,7 @@ def _for_the_next(
 
 
 BAD = ("crash", "bad_image", "never_ready", "crash_after")
-HOOKS = ("drain", "members", "migrate", "restore", "health")
+HOOKS = ("drain", "members", "migrate", "restore", "health", "role", "load")
 REACTIONS = ("503", "202", "500", "404", "hang", "refuse", "lie")
 SECONDS = (1.0, 5.0, 20.0, 60.0, 300.0)
 
@@ -314,8 +319,16 @@ MISCHIEF: Mapping[Callable[..., None], tuple[tuple[Value, ...], ...]] = {
     abort: ((1, 0),),
     promote: ((1, 2),),
     retry: ((1, 2),),
-    override: (("pace_is_respected", "application_checks_pass", "earlier_roles_have_arrived"),),
+    override: (
+        (
+            "pace_is_respected",
+            "application_checks_pass",
+            "earlier_roles_have_arrived",
+            "remaining_capacity_carries_the_load",
+        ),
+    ),
     lead: ((0, 1, 2),),
+    burden: ((0, 15, 25, 35),),
     kill_leader: (),
     crash_at_write: (tuple(range(1, 13)), ("before", "after", "0.5", "3.0", "30.0")),
     freeze_leader: (SECONDS,),

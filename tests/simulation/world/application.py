@@ -80,6 +80,8 @@ class Application:
         requests: (time, pod, method and path, status code or silence) of every request.
         lies: (pod uid, hook) of every scripted success.
         doubled: how many of the next requests arrive twice.
+        leader: the name of the pod that leads; whoever is asked tells its role.
+        load: what all pods carry together, as any of them knows.
     """  # fmt: skip
 
     def __init__(self, kubelet: Kubelet, timeline: Timeline) -> None:
@@ -95,6 +97,8 @@ class Application:
         self.lies: set[tuple[str, str]] = set()
         self.doubled = 0
         self.health = "green"
+        self.leader = ""
+        self.load = 0
         self._begun: dict[tuple[Holder, str], float] = {}
         self._moves: Moves | None = None
         self._has_membership = False
@@ -106,9 +110,10 @@ class Application:
         self._scripts.setdefault(hook, []).append(_Script(pod, deque(reactions), forever))
 
     def heal(self) -> None:
-        """Forget every script, and be well."""
+        """Forget every script, be well, and have little to do."""
         self._scripts.clear()
         self.health = "green"
+        self.load = 0
 
     def write_keys(self, count: int) -> None:
         """Write that many keys, spread over the pods that run now."""
@@ -202,7 +207,14 @@ class Application:
                 return self._declare(holder, members["generation"], [*members["serving"], *members["joining"]])
             case _, "health":
                 return 200, {"state": self.health}
+            case _, "role":
+                return 200, {"role": "leader" if self._name_of(holder) == self.leader else "follower"}
+            case _, "load":
+                return 200, {"total": self.load}
         return 404, {}
+
+    def _name_of(self, holder: Holder) -> str:
+        return self._kubelet.sandboxes[holder.uid].name
 
     def _left(self, holder: Holder, hook: str, seconds: float, *, begin: bool = False) -> float | None:
         """Seconds until what was begun is done, None where it was not begun."""

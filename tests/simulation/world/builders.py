@@ -160,7 +160,8 @@ class User:
         self.patch(names.PLURAL, {"spec": spec})
 
     def lead(self, ordinal: int) -> None:
-        """The application's agent labels this pod as the leader, and every other as a follower."""
+        """This pod leads now; the application's agent labels it as the leader, and every other as a follower."""
+        self._world.application.leader = f"{NAME}-{ordinal}"
         for pod in self._world.pods():
             name = pod["metadata"]["name"]
             role = "leader" if name == f"{NAME}-{ordinal}" else "follower"

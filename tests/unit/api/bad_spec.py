@@ -94,3 +94,13 @@ def membership(**fields: object) -> Json:
 def check(**fields: object) -> Json:
     call = {"http": {"port": "admin", "path": "/health", "method": "GET"}, "target": "Peers"}
     return {"name": "green", "call": call, "expect": "status == 200", **fields}
+
+
+def role(**fields: object) -> Json:
+    ask = {"call": {"http": {"port": "admin", "path": "/role", "method": "GET"}}, "value": "json.role"}
+    return strategy(order={"by": "Role", "role": {"last": ["leader"], "ask": {**ask, **fields}}})
+
+
+def load(**fields: object) -> Json:
+    call = {"http": {"port": "admin", "path": "/load", "method": "GET"}}
+    return {"spec": {"capacity": {"load": {"call": call, "value": "json.rps", "perPod": 100, **fields}}}}

@@ -15,7 +15,10 @@ from tests.unit.api.bad_spec import (
     drain_call,
     drain_exec,
     drain_http,
+    load,
     membership,
+    merged,
+    role,
     strategy,
 )
 
@@ -186,6 +189,29 @@ REFUSED_BY_SCHEMA = [
         "spec.drain.apply.http.path",
         ("only ${pod.name}",),
     ),
+    BadSpec(
+        "role by label and by asking",
+        merged(role(), strategy(order={"role": {"label": "role"}})),
+        "schema",
+        "spec.strategy.order.role",
+        ("exactly one of label and ask",),
+    ),
+    BadSpec(
+        "role asked of others",
+        role(call={"http": {"port": "admin", "path": "/role"}, "target": "Peers"}),
+        "schema",
+        "spec.strategy.order.role.ask.call.target",
+        ("its own role",),
+    ),
+    BadSpec(
+        "load asked of peers",
+        load(call={"http": {"port": "admin", "path": "/load"}, "target": "Peers"}),
+        "schema",
+        "spec.capacity.load.call.target",
+        ("set target to Pod",),
+    ),
+    BadSpec("no headroom below nothing", load(headroomPercent=-1), "schema", "spec.capacity.load.headroomPercent"),
+    BadSpec("pods that carry nothing", load(perPod=0), "schema", "spec.capacity.load.perPod"),
     BadSpec("call takes for ever", drain_call(timeoutSeconds=3600), "schema", "spec.drain.apply.timeoutSeconds"),
     BadSpec(
         "settles past its deadline",
@@ -280,6 +306,20 @@ REFUSED_BY_OPERATOR = [
         "operator",
         "spec.drain.expect",
         ("exitCode",),
+    ),
+    BadSpec(
+        "role that is no string",
+        role(value="json.role == 'leader'"),
+        "operator",
+        "spec.strategy.order.role.ask.value",
+        ("gives bool", "a string is needed"),
+    ),
+    BadSpec(
+        "load that is no number",
+        load(value="text"),
+        "operator",
+        "spec.capacity.load.value",
+        ("gives string", "a number is needed"),
     ),
     BadSpec(
         "Service missing",

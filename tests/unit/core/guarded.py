@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from statefulrollout.core.asks import Report
 from statefulrollout.core.guards import GUARDS, Scene
 from statefulrollout.core.judging import Judgement
 from statefulrollout.core.pacing import pacing_of
@@ -31,12 +32,13 @@ def scene_of(
     troubles: tuple[str, ...] = (),
     remembered: dict[str, Any] | None = None,
     zones: dict[str, str] | None = None,
+    reports: dict[str, Report] | None = None,
     **spec: Any,
 ) -> tuple[Scene, Place]:
     """The candidate among others that are healthy, unless told otherwise."""
     ledger = a_ledger(failed=failed, **(remembered or {}))
     snapshot = a_snapshot(target, candidate, *others, spec=a_spec(**spec), ledger=ledger, budgets=budgets)
-    snapshot = replace(snapshot, zones=zones or {})
+    snapshot = replace(snapshot, zones=zones or {}, reports=reports or {})
     places = places_of(snapshot, NOW)
     place = next(place for place in places if place.pod.uid == candidate.uid)
     pacing = pacing_of(snapshot, target, places, NOW)

@@ -155,7 +155,7 @@ def test_a_command_is_filled_in_and_finds_the_document_on_its_input() -> None:
 
 
 def test_the_label_of_a_long_command_is_short() -> None:
-    command = {"exec": {"container": "store", "command": ["sh", "-c", "x" * 4000]}}
+    command = {"exec": {"container": "store", "command": ["sh", "-c", "x" * 2000]}}
     assert len(drain_ask(apply=command).request.label) < 100
 
 

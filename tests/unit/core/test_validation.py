@@ -20,8 +20,10 @@ from tests.unit.api.bad_spec import (
     drain_call,
     drain_exec,
     drain_http,
+    load,
     membership,
     merged,
+    role,
     strategy,
 )
 from tests.unit.api.bad_specs import REFUSED_BY_OPERATOR, REFUSED_BY_SCHEMA
@@ -85,6 +87,10 @@ def refused(spec: object) -> tuple[Problem, ...]:
         drain_call(target="Peers") | drain(expect="answers.all(a, a.status == 200)", apply={"target": "Peers"}),
         drain(done={"call": {"http": {"port": "admin", "path": "/", "method": "GET"}}, "expect": "json.left == 0"}),
         membership(apply={"target": "Peers"}),
+        role(),
+        role(value="json.isLeader ? 'leader' : pod.name"),
+        load(),
+        load(call={"http": {"port": 80, "path": "/load"}, "target": "Service", "service": {"name": SERVICE}}),
         drain_exec(command=["sh", "-c", "echo ${pod.name} $HOME"]),
         {"spec": {"checks": [check(), check(name="calm", failWhen="json.state == 'red'")]}},
     ],

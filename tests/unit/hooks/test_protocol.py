@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from statefulrollout.api.v1alpha1 import Exec, Http
-from statefulrollout.core.asks import Address, Answer, Request
+from statefulrollout.core.asks import Address, Answer, Measure, Request
 from statefulrollout.hooks.protocol import Question, Verdict, json_of, verdict_of
 from statefulrollout.hooks.replies import Exit, NoReply, Reply
 
@@ -281,3 +281,21 @@ def test_integers_past_64_bits_do_not_spoil_the_rest_of_the_body() -> None:
 )
 def test_retry_after_is_read_as_seconds(header: str | None, seconds: float | None) -> None:
     assert Reply(202, retry_after_header=header).retry_after == seconds
+
+
+@pytest.mark.parametrize(
+    ("measure", "body", "value"),
+    [
+        (Measure("json.role", "text"), {"role": "leader"}, "leader"),
+        (Measure("json.rps", "number"), {"rps": 17}, 17.0),
+        (Measure("json.rps", "number"), {"rps": "17"}, None),
+        (Measure("json.role", "text"), {"role": 1}, None),
+        (Measure("json.role", "text"), {}, None),
+    ],
+)
+def test_what_is_measured_is_read_from_a_good_answer(measure: Measure, body: Any, value: str | float | None) -> None:
+    given = verdict(reply(200, body), measure=measure)
+    assert given.value == value
+    assert given.answer is (Answer.IN_PROGRESS if value is None else Answer.DONE)
+    assert (", but value `json." in given.text) is (value is None)
+    assert verdict(reply(503, body), measure=measure).value is None
