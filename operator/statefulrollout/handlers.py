@@ -34,17 +34,19 @@ class RolloutHint:
     target: str
     generation: int
     leaving: bool
+    depends_on: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
 class StatefulSetHint:
-    """What of a StatefulSet is worth a look; its counts are left out, the pods themselves tell of them."""
+    """What of a StatefulSet is worth a look; of its counts only whether all are there, for whoever waits for it."""
 
     uid: str
     generation: int
     observed_generation: int
     revisions: tuple[str, str]
     leaving: bool
+    whole: bool
 
 
 @dataclass(frozen=True)
@@ -101,10 +103,18 @@ class Sources:
             self._rollouts_by_target.setdefault((key[0], new.target), set()).add(key)
         for target in {hint.target for hint in (old, new) if hint is not None}:
             self._wake((key[0], target))
+        self._wake_dependents_of(key)
 
     def _stateful_set_changed(self, key: Key, _old: StatefulSetHint | None, _new: StatefulSetHint | None) -> None:
-        if key in self._rollouts_by_target:
+        for rollout in self._rollouts_by_target.get(key, ()):
             self._wake(key)
+            self._wake_dependents_of(rollout)
+
+    def _wake_dependents_of(self, rollout: Key) -> None:
+        namespace, name = rollout
+        for (place, _), hint in self.rollouts.store.items():
+            if place == namespace and name in hint.depends_on:
+                self._wake((namespace, hint.target))
 
     def _pod_changed(self, key: Key, old: PodHint | None, new: PodHint | None) -> None:
         for owner in {hint.owner for hint in (old, new) if hint is not None and hint.owner}:
@@ -118,18 +128,21 @@ def rollout_hint_of(rollout: Json) -> RolloutHint:
         target=rollout["spec"]["targetRef"]["name"],
         generation=metadata["generation"],
         leaving="deletionTimestamp" in metadata,
+        depends_on=frozenset(entry["name"] for entry in rollout["spec"].get("dependsOn") or ()),
     )
 
 
 def stateful_set_hint_of(stateful_set: Json) -> StatefulSetHint:
     """Project a StatefulSet."""
     metadata, status = stateful_set["metadata"], stateful_set.get("status") or {}
+    counts = {status.get("readyReplicas", 0), status.get("updatedReplicas", 0)}
     return StatefulSetHint(
         uid=metadata["uid"],
         generation=metadata["generation"],
         observed_generation=status.get("observedGeneration", 0),
         revisions=(status.get("currentRevision", ""), status.get("updateRevision", "")),
         leaving="deletionTimestamp" in metadata,
+        whole=counts == {stateful_set["spec"].get("replicas", 1)},
     )
 
 

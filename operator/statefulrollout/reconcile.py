@@ -68,10 +68,11 @@ class Reconciler:
         namespace, name = key
         rollouts = await fetch_rollouts(self._kube, namespace, name)
         workload = await fetch_workload(self._kube, namespace, name)
-        if not rollouts:
+        if not rollouts.ours:
             return await self._let_go(key, workload)
-        for raw in rollouts[1:]:
-            governs = rollouts[0]["metadata"]["name"]
+        ours = rollouts.ours[0]
+        for raw in rollouts.ours[1:]:
+            governs = ours["metadata"]["name"]
             await self._refuse(
                 raw,
                 f"spec.targetRef.name: StatefulRollout {governs} is older and rolls this StatefulSet already: "
@@ -80,12 +81,12 @@ class Reconciler:
         isolation = self._isolation.setdefault(key, Isolation(self._clock))
         snapshot = await observe(self._kube, rollouts, workload, self._hooks.reports(key), isolation, self._zones)
         if not isinstance(snapshot, Snapshot):
-            await self._refuse(rollouts[0], "; ".join(map(str, snapshot)))
+            await self._refuse(ours, "; ".join(map(str, snapshot)))
             if workload.target is not None:
-                actor = self._actor(key, workload.target, rollouts[0])
+                actor = self._actor(key, workload.target, ours)
                 await actor.act(open_unattended_gates(workload.pods))
             return None
-        return await self._roll(key, rollouts[0], replace(snapshot, may_exec=self._hooks.may_exec))
+        return await self._roll(key, ours, replace(snapshot, may_exec=self._hooks.may_exec))
 
     async def _roll(self, key: Key, raw: Json, snapshot: Snapshot) -> float | None:
         now = self._clock()

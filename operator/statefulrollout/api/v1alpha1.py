@@ -43,6 +43,7 @@ __all__ = [
     "CheckAt",
     "Condition",
     "DeletionPolicy",
+    "Dependency",
     "Done",
     "Drain",
     "Exec",
@@ -95,6 +96,12 @@ class TargetRef(Model):
     ] = Field(description="Name of the StatefulSet, in the namespace of the StatefulRollout.")
 
 
+class Dependency(Model):
+    """Another StatefulRollout that comes first."""
+
+    name: DnsName = Field(description="Name of a StatefulRollout in the same namespace.")
+
+
 class DeletionPolicy(StrEnum):
     """What deleting the StatefulRollout does to the fence."""
 
@@ -136,6 +143,11 @@ class Spec(Model):
         "the StatefulSet's updateStrategy. Release: the updateStrategy from before is put back.",
     )
     strategy: Strategy = Field(default=Strategy(), description="How far and how fast a rollout may go.")
+    depends_on: Annotated[list[Dependency], Field(max_length=16), ListMap("name")] = Field(
+        default=[],
+        description="StatefulRollouts that come first, at most 16: no pod leaves for a new revision before the wanted "
+        "revision of each is accepted and all its pods are ready. They must not depend on each other in a circle.",
+    )
     capacity: Capacity | None = Field(
         default=None,
         description="What the pods that remain must carry. Unset: only maxUnavailable limits how many may be away.",

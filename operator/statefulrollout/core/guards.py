@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from statefulrollout.api.v1alpha1 import CheckAt
 from statefulrollout.core.budget import pods_of, unavailable_ordinals
+from statefulrollout.core.dependencies import dependency_in_the_way
 from statefulrollout.core.goal import has_failed, is_given_up
 from statefulrollout.core.judging import Judgement
 from statefulrollout.core.measuring import carried
@@ -78,6 +79,11 @@ def revision_has_not_failed(scene: Scene, candidate: Place) -> str:
     """No further pod goes to a revision that could not become available."""
     revision = candidate.leaves_for or ""
     return f"revision {revision} has failed" if has_failed(scene.snapshot, revision) else ""
+
+
+def dependencies_are_complete(scene: Scene, candidate: Place) -> str:
+    """What this one is built upon is not changed at the same time."""
+    return dependency_in_the_way(scene.snapshot) if scene.moves_forward(candidate) else ""
 
 
 def outage_was_allowed(scene: Scene, candidate: Place) -> str:
@@ -220,6 +226,7 @@ def disruption_budgets_allow_it(scene: Scene, candidate: Place) -> str:
 GUARDS: tuple[Guard, ...] = (
     rollout_is_not_paused,
     inside_a_maintenance_window,
+    dependencies_are_complete,
     revision_has_not_failed,
     outage_was_allowed,
     step_allows_another_pod,

@@ -77,7 +77,7 @@ def decide(snapshot: Snapshot, now: float) -> Plan:
         now: seconds since the epoch.
     """
     target = snapshot.target
-    problems = problems_of(snapshot.rollout.spec, target, snapshot.services, may_exec=snapshot.may_exec)
+    problems = problems_of(snapshot)
     if target is None or problems:
         return Plan(
             actions=open_unattended_gates(snapshot.pods),

@@ -229,7 +229,8 @@ class Snapshot:
     `reports` are the latest answers of the application by ask id. `isolated` says of a pod, by UID, since
     when we have seen no EndpointSlice that shows it serving; a pod that some slice still shows is absent. `zones`
     are those of the pods' nodes, by node, where the order is by zone; a node without the label is absent. `may_exec`
-    says whether this operator runs commands in pods.
+    says whether this operator runs commands in pods. `dependencies` are those of every StatefulRollout of the
+    namespace, by its name; `unfinished` says of those that ours depends on what they still have before them.
     """
 
     rollout: Rollout
@@ -242,3 +243,5 @@ class Snapshot:
     services: Mapping[str, ServiceView] = field(default_factory=dict)
     zones: Mapping[str, str] = field(default_factory=dict)
     may_exec: bool = False
+    dependencies: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    unfinished: Mapping[str, str] = field(default_factory=dict)

@@ -20,8 +20,9 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from statefulrollout.api.schema import spec_schema
-from statefulrollout.api.v1alpha1 import Call, Exec, Http, Override, Spec, Step, Target, Window
+from statefulrollout.api.v1alpha1 import Exec, Http, Override, Spec, Step, Target, Window
 from statefulrollout.api.walk import Expressed, calls_of, expressions_of
+from statefulrollout.core.dependencies import cycle_of
 from statefulrollout.core.expressions import (
     CONTEXT_VARIABLES,
     EXEC_VARIABLES,
@@ -31,7 +32,7 @@ from statefulrollout.core.expressions import (
 )
 from statefulrollout.core.guards import GUARDS, NOT_OVERRIDDEN
 from statefulrollout.core.rules import broken_rules_of
-from statefulrollout.core.snapshot import ServiceView, StatefulSetView
+from statefulrollout.core.snapshot import ServiceView, Snapshot, StatefulSetView
 
 _REMEDIES = {
     "missing": "is required: add it",
@@ -83,23 +84,16 @@ def _message_of(detail: ErrorDetails) -> str:
     return f"{detail['msg'][0].lower()}{detail['msg'][1:]}, but it is {json.dumps(detail['input'])[:80]}: correct it"
 
 
-def problems_of(
-    spec: Spec, target: StatefulSetView | None, services: Mapping[str, ServiceView], *, may_exec: bool
-) -> tuple[Problem, ...]:
-    """Everything in the spec that does not fit its surroundings; empty where all is well.
-
-    Args:
-        spec: as `parse_spec` returned it.
-        target: the StatefulSet that `targetRef` names, or None where there is none.
-        services: by name, the Services that calls name and that exist.
-        may_exec: whether this operator runs commands in pods.
-    """
+def problems_of(snapshot: Snapshot) -> tuple[Problem, ...]:
+    """Everything in the spec that does not fit its surroundings; empty where all is well."""
+    spec = snapshot.rollout.spec
     return (
-        *_problems_of_target(spec, target),
+        *_problems_of_target(spec, snapshot.target),
         *_problems_of_steps(spec.strategy.steps),
         *_problems_of_windows(spec.strategy.windows),
         *_problems_of_override(spec.override),
-        *_problems_of_calls(calls_of(spec), target, services, may_exec=may_exec),
+        *_problems_of_dependencies(snapshot),
+        *_problems_of_calls(snapshot),
         *_problems_of_expressions(expressions_of(spec)),
     )
 
@@ -161,16 +155,18 @@ def _problems_of_override(override: Override | None) -> Iterator[Problem]:
             yield Problem(field, f"there is no guard {name} (there are {_listed(known)}): correct it, or remove it")
 
 
-def _problems_of_calls(
-    calls: Iterable[tuple[str, Call]],
-    target: StatefulSetView | None,
-    services: Mapping[str, ServiceView],
-    *,
-    may_exec: bool,
-) -> Iterator[Problem]:
-    for path, call in calls:
+def _problems_of_dependencies(snapshot: Snapshot) -> Iterator[Problem]:
+    dependencies = {entry.name for entry in snapshot.rollout.spec.depends_on}
+    cycle = cycle_of(snapshot.rollout.name, {**snapshot.dependencies, snapshot.rollout.name: tuple(dependencies)})
+    if cycle:
+        yield Problem("spec.dependsOn", f"{' waits for '.join(cycle)}: remove one of these dependencies")
+
+
+def _problems_of_calls(snapshot: Snapshot) -> Iterator[Problem]:
+    target = snapshot.target
+    for path, call in calls_of(snapshot.rollout.spec):
         match call.what:
-            case Exec() if not may_exec:
+            case Exec() if not snapshot.may_exec:
                 yield Problem(
                     f"{path}.exec",
                     "this operator does not run commands in pods: install its chart with exec.enabled=true, or write "
@@ -183,7 +179,7 @@ def _problems_of_calls(
                     "name one of them",
                 )
             case Http(port=port) if call.target is Target.SERVICE and call.service is not None:
-                yield from _problems_of_service(path, port, call.service.name, services)
+                yield from _problems_of_service(path, port, call.service.name, snapshot.services)
             case Http(port=str(port)) if target is not None and port not in target.ports:
                 known = _listed(target.ports)
                 yield Problem(

@@ -16,6 +16,7 @@ from typing import Any
 from statefulrollout.api.v1alpha1 import OrderBy, Spec
 from statefulrollout.api.walk import calls_of
 from statefulrollout.core.asks import Report
+from statefulrollout.core.dependencies import unfinished_of
 from statefulrollout.core.ledger import Ledger
 from statefulrollout.core.ordering import ZONE_LABEL
 from statefulrollout.core.snapshot import (
@@ -47,14 +48,25 @@ class Workload:
     raw: Mapping[str, Any]
 
 
-async def fetch_rollouts(kube: Kube, namespace: str, target: str) -> list[Json]:
-    """The StatefulRollouts of a StatefulSet, the oldest first: it is the one that rolls."""
-    found = [
-        raw
-        for raw in await kube.list_all(paths.statefulrollouts(namespace))
-        if raw["spec"]["targetRef"]["name"] == target and not raw["metadata"].get("deletionTimestamp")
-    ]
-    return sorted(found, key=lambda raw: (raw["metadata"]["creationTimestamp"], raw["metadata"]["name"]))
+@dataclass(frozen=True)
+class Rollouts:
+    """The StatefulRollouts of one namespace that nobody has deleted.
+
+    `ours` are those of one StatefulSet, the oldest first: it is the one that rolls. `all` are all of the namespace.
+    """
+
+    ours: Sequence[Json]
+    all: Sequence[Json] = ()
+
+
+async def fetch_rollouts(kube: Kube, namespace: str, target: str) -> Rollouts:
+    """Read the StatefulRollouts of a StatefulSet, and their neighbours."""
+    listed = await kube.list_all(paths.statefulrollouts(namespace))
+    present = [raw for raw in listed if not raw["metadata"].get("deletionTimestamp")]
+    ours = [raw for raw in present if raw["spec"]["targetRef"]["name"] == target]
+    return Rollouts(
+        sorted(ours, key=lambda raw: (raw["metadata"]["creationTimestamp"], raw["metadata"]["name"])), present
+    )
 
 
 async def fetch_workload(kube: Kube, namespace: str, name: str) -> Workload:
@@ -94,14 +106,14 @@ async def _with_claims(kube: Kube, namespace: str, pods: Sequence[PodView]) -> t
 
 async def observe(
     kube: Kube,
-    rollouts: Sequence[Json],
+    rollouts: Rollouts,
     workload: Workload,
     reports: Mapping[str, Report],
     isolation: Isolation,
     zones: Zones,
 ) -> Snapshot | tuple[Problem, ...]:
-    """Complete the workload to a snapshot for the first of `rollouts`, or say why its spec cannot be read."""
-    raw = rollouts[0]
+    """Complete the workload to a snapshot for the rollout that rolls it, or say why its spec cannot be read."""
+    raw = rollouts.ours[0]
     spec = _parse(json.dumps(raw["spec"], sort_keys=True))
     if not isinstance(spec, Spec):
         return spec
@@ -125,6 +137,8 @@ async def observe(
         budgets=await _fetch_budgets(kube, namespace, workload),
         services=await _fetch_services(kube, namespace, spec, workload.target),
         zones=await _fetch_zones(zones, spec, workload),
+        dependencies={each["metadata"]["name"]: _names_in(each) for each in rollouts.all},
+        unfinished=await _fetch_unfinished(kube, namespace, rollouts, workload),
     )
 
 
@@ -156,6 +170,25 @@ async def _fetch_zones(zones: Zones, spec: Spec, workload: Workload) -> Mapping[
     if order.by is not OrderBy.ZONE or _rests(workload):
         return {}
     return await zones.of({pod.node for pod in workload.pods}, order.topology_key or ZONE_LABEL)
+
+
+def _names_in(rollout: Json) -> tuple[str, ...]:
+    return tuple(entry["name"] for entry in rollout["spec"].get("dependsOn") or ())
+
+
+async def _fetch_unfinished(kube: Kube, namespace: str, rollouts: Rollouts, workload: Workload) -> dict[str, str]:
+    """What those that ours depends on still have before them; read while a pod of ours is to leave."""
+    wanted = () if _rests(workload) else _names_in(rollouts.ours[0])
+    targets = {each["metadata"]["name"]: each["spec"]["targetRef"]["name"] for each in rollouts.all}
+    found: dict[str, str] = {}
+    for name in (name for name in wanted if name in targets):
+        try:
+            raw = await kube.call("GET", paths.statefulsets(namespace, targets[name]))
+        except NotFound:
+            found[name] = f"there is no StatefulSet {targets[name]}"
+        else:
+            found[name] = unfinished_of(views.stateful_set_of(raw))
+    return found
 
 
 async def _fetch_services(

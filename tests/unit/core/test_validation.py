@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 
 import pytest
 
 from statefulrollout.api.v1alpha1 import Json, Spec
 from statefulrollout.core.snapshot import ServiceView, StatefulSetView
 from statefulrollout.core.validation import Problem, parse_spec, problems_of
+from tests.builders import a_snapshot
 from tests.unit.api.bad_spec import (
     GOOD,
     HEADLESS_NOWHERE,
@@ -64,7 +66,11 @@ def spec_of(patch: Json) -> Spec:
 
 def judged(patch: Json) -> tuple[Problem, ...]:
     spec = spec_of(patch)
-    return problems_of(spec, TARGETS.get(spec.target_ref.name), SERVICES, may_exec=True)
+    return found_in(spec, TARGETS.get(spec.target_ref.name))
+
+
+def found_in(spec: Spec, target: StatefulSetView | None, *, may_exec: bool = True) -> tuple[Problem, ...]:
+    return problems_of(replace(a_snapshot(target, spec=spec, services=SERVICES), may_exec=may_exec))
 
 
 def refused(spec: object) -> tuple[Problem, ...]:
@@ -100,11 +106,11 @@ def test_what_fits_is_left_alone(patch: Json) -> None:
 
 
 def test_a_single_replica_is_no_problem_of_the_spec() -> None:
-    assert problems_of(spec_of({}), stateful_set(replicas=1), SERVICES, may_exec=False) == ()
+    assert found_in(spec_of({}), stateful_set(replicas=1)) == ()
 
 
 def test_an_operator_that_runs_no_commands_says_how_to_let_it() -> None:
-    (problem,) = problems_of(spec_of(drain_exec()), stateful_set(), SERVICES, may_exec=False)
+    (problem,) = found_in(spec_of(drain_exec()), stateful_set(), may_exec=False)
     assert problem.field == "spec.drain.apply.exec"
     assert "exec.enabled=true" in problem.message
 
@@ -169,7 +175,7 @@ def test_progress_sees_the_answers_that_it_is_read_from() -> None:
 
 
 def test_the_ports_of_a_missing_target_are_not_judged() -> None:
-    (problem,) = problems_of(spec_of(drain_http(port="nowhere")), None, SERVICES, may_exec=False)
+    (problem,) = found_in(spec_of(drain_http(port="nowhere")), None)
     assert problem.field == "spec.targetRef.name"
 
 

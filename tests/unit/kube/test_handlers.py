@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from statefulrollout.api import names
-from statefulrollout.handlers import PodHint, Sources, hear_rollouts, pod_hint_of, rollout_hint_of
+from statefulrollout.handlers import PodHint, Sources, hear_rollouts, pod_hint_of, rollout_hint_of, stateful_set_hint_of
 from statefulrollout.kube import paths
 from statefulrollout.kube.client import Kube
 from statefulrollout.kube.reflector import Key
@@ -52,6 +52,11 @@ class Heard:
         self.sources.rollouts.keep(("shop", name), None if item is None else rollout_hint_of(item))
         return sorted(self.keys)
 
+    def stateful_set(self, item: Json, name: str = "kvstore") -> list[Key]:
+        self.keys.clear()
+        self.sources.stateful_sets.keep(("shop", name), stateful_set_hint_of(item))
+        return sorted(self.keys)
+
     def pod(self, item: Json | None, name: str = "kvstore-3") -> list[Key]:
         self.keys.clear()
         self.sources.pods.keep(("shop", name), None if item is None else pod_hint_of(item))
@@ -75,6 +80,26 @@ async def test_a_target_is_known_as_long_as_a_rollout_that_stays_names_it(heard:
     assert heard.rollout(None, "second") == [KVSTORE]
     assert not heard.sources.is_targeted(*KVSTORE)
     assert heard.rollout(None) == [KVSTORE]
+
+
+def stateful_set(ready: int) -> Json:
+    status = {"observedGeneration": 1, "currentRevision": "a", "updateRevision": "a", "updatedReplicas": 2}
+    return {
+        "metadata": {"uid": "1", "generation": 1},
+        "spec": {"replicas": 2},
+        "status": {**status, "readyReplicas": ready},
+    }
+
+
+async def test_whoever_waits_for_a_rollout_hears_of_it_and_of_its_set(heard: Heard) -> None:
+    dependent = rollout("web", "web")
+    dependent["spec"]["dependsOn"] = [{"name": "kvstore"}]
+    heard.rollout(dependent, "web")
+    assert heard.rollout(rollout("kvstore")) == [KVSTORE, ("shop", "web")]
+    assert heard.stateful_set(stateful_set(1)) == [KVSTORE, ("shop", "web")]
+    assert heard.stateful_set(stateful_set(0)) == []
+    assert heard.stateful_set(stateful_set(2)) == [KVSTORE, ("shop", "web")]
+    assert heard.rollout(None) == [KVSTORE, ("shop", "web")]
 
 
 async def test_a_rollout_that_changes_its_target_wakes_both(heard: Heard) -> None:

@@ -11,7 +11,7 @@ from statefulrollout.core.ordering import ZONE_LABEL
 from statefulrollout.core.snapshot import PodView, Snapshot
 from statefulrollout.core.validation import Problem
 from statefulrollout.kube import paths
-from statefulrollout.kube.observe import Isolation, fetch_rollouts, fetch_workload, observe
+from statefulrollout.kube.observe import Isolation, Rollouts, fetch_rollouts, fetch_workload, observe
 from statefulrollout.kube.zones import Zones
 from tests.builders import NOW, a_call, a_pod
 from tests.unit.kube.recorder import Json, RecordedKube, a_raw_pod, a_raw_rollout, a_raw_set
@@ -45,7 +45,8 @@ async def test_the_oldest_rollout_of_a_set_comes_first() -> None:
     rollouts[-1]["metadata"]["deletionTimestamp"] = "2027-01-15T07:00:00Z"
     listed = {f"{paths.statefulrollouts('shop')}/{raw['metadata']['name']}": raw for raw in rollouts}
     found = await fetch_rollouts(RecordedKube(listed), "shop", "db")
-    assert [raw["metadata"]["name"] for raw in found] == ["z", "a", "b"]
+    assert [raw["metadata"]["name"] for raw in found.ours] == ["z", "a", "b"]
+    assert {raw["metadata"]["name"] for raw in found.all} == {"z", "a", "b", "other"}
 
 
 async def test_a_workload_is_the_set_with_its_own_pods() -> None:
@@ -101,7 +102,7 @@ async def seen(kube: RecordedKube, *rollouts: Json) -> Snapshot | tuple[Problem,
     kube.calls.clear()
     return await observe(
         kube,
-        rollouts or (a_raw_rollout(),),
+        Rollouts(rollouts or (a_raw_rollout(),), rollouts),
         workload,
         {},
         Isolation(lambda: NOW),
@@ -167,7 +168,7 @@ async def test_nodes_are_read_once_and_only_where_the_order_is_by_zone(strategy:
     workload, zones = await fetch_workload(kube, "shop", "db"), Zones(kube, lambda: NOW)
     for _ in range(2):
         rollout = a_raw_rollout(strategy=strategy)
-        snapshot = await observe(kube, (rollout,), workload, {}, Isolation(lambda: NOW), zones)
+        snapshot = await observe(kube, Rollouts((rollout,)), workload, {}, Isolation(lambda: NOW), zones)
         assert isinstance(snapshot, Snapshot)
         assert snapshot.zones == ({"node-2": "a"} if looks else {})
     assert read_by(kube).count(node) == int(looks)
@@ -291,3 +292,42 @@ async def test_a_workload_without_a_set_is_seen_without_one() -> None:
     snapshot = await seen(RecordedKube())
     assert isinstance(snapshot, Snapshot)
     assert (snapshot.target, snapshot.pods, snapshot.budgets) == (None, (), ())
+
+
+WEB: Json = {
+    "metadata": {"name": "web-set", "uid": "uid-web", "generation": 1},
+    "spec": {"replicas": 2, "selector": {}, "template": {"spec": {}}},
+    "status": {
+        "observedGeneration": 1, "currentRevision": "w1", "updateRevision": "w1",
+        "updatedReplicas": 2, "readyReplicas": 2,
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("pod", "stored", "unfinished"),
+    [
+        (a_raw_pod("db-0"), {}, {"web": ""}),
+        (
+            a_raw_pod("db-0"),
+            {"status": {**WEB["status"], "readyReplicas": 1}},
+            {"web": "1 of 2 pods are updated and ready"},
+        ),
+        (a_raw_pod("db-0"), None, {"web": "there is no StatefulSet web-set"}),
+        (UPDATED, {}, {}),
+    ],
+)
+async def test_what_comes_first_is_looked_at_while_a_pod_may_leave(
+    pod: Json, stored: Json | None, unfinished: dict[str, str]
+) -> None:
+    kube = a_cluster(pod)
+    kube.objects[SET]["status"]["currentRevision"] = "db-v2"
+    ours = a_raw_rollout()
+    ours["spec"]["dependsOn"] = [{"name": "web"}, {"name": "gone"}]
+    web = {**a_raw_rollout("web"), "spec": {"targetRef": {"name": "web-set"}, "dependsOn": [{"name": "etcd"}]}}
+    if stored is not None:
+        kube.objects[paths.statefulsets("shop", "web-set")] = {**WEB, **stored}
+    snapshot = await seen(kube, ours, web)
+    assert isinstance(snapshot, Snapshot)
+    assert snapshot.dependencies == {ours["metadata"]["name"]: ("web", "gone"), "web": ("etcd",)}
+    assert snapshot.unfinished == unfinished

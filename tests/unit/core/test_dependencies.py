@@ -1,0 +1,93 @@
+"""What comes first: whether it is done, and whether two wait for each other."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from statefulrollout.core.dependencies import cycle_of, dependency_in_the_way, unfinished_of
+from statefulrollout.core.guards import Verdict, judge
+from statefulrollout.core.snapshot import PodView, StatefulSetView
+from statefulrollout.core.validation import problems_of
+from tests.builders import a_pod, a_set, a_snapshot, a_spec, pods
+from tests.unit.core.guarded import CANDIDATE, CONDEMNED, STUCK, scene_of
+
+DEPENDS: dict[str, Any] = {"dependsOn": [{"name": "etcd"}, {"name": "kafka"}]}
+WHOLE = replace(a_set(3), updated=3, ready=3)
+
+
+@pytest.mark.parametrize(
+    ("unfinished", "target"),
+    [
+        ("", WHOLE),
+        ("", replace(WHOLE, replicas=0, updated=0, ready=0)),
+        ("StatefulSet db has just changed", replace(WHOLE, observed_generation=0)),
+        ("revision v2 is not accepted yet", replace(WHOLE, update_revision="v2")),
+        ("2 of 3 pods are updated and ready", replace(WHOLE, ready=2)),
+        ("1 of 3 pods are updated and ready", replace(WHOLE, updated=1)),
+    ],
+)
+def test_a_rollout_is_complete_when_its_revision_is_accepted_and_all_pods_are_ready(
+    unfinished: str, target: StatefulSetView
+) -> None:
+    assert unfinished_of(target) == unfinished
+
+
+@pytest.mark.parametrize(
+    ("observed", "present", "unfinished"),
+    [
+        ("", {"etcd": (), "kafka": ()}, {"etcd": "", "kafka": ""}),
+        (
+            "kafka: revision k2 is not accepted yet",
+            {"etcd": (), "kafka": ()},
+            {"kafka": "revision k2 is not accepted yet"},
+        ),
+        ("there is no StatefulRollout etcd: create it, or remove it from spec.dependsOn", {"kafka": ()}, {}),
+    ],
+)
+def test_the_first_that_is_not_complete_is_named(
+    observed: str, present: dict[str, tuple[str, ...]], unfinished: dict[str, str]
+) -> None:
+    snapshot = replace(a_snapshot(a_set(), spec=a_spec(**DEPENDS)), dependencies=present, unfinished=unfinished)
+    assert dependency_in_the_way(snapshot) == observed
+
+
+@pytest.mark.parametrize(
+    ("held", "candidate", "spec"),
+    [
+        (True, CANDIDATE, {}),
+        (False, CONDEMNED, {}),
+        (False, STUCK, {}),
+        (False, a_pod("db-2").at("v2"), {"abort": {"revision": "v2"}}),
+    ],
+)
+def test_only_what_moves_forward_waits(held: bool, candidate: PodView, spec: dict[str, Any]) -> None:
+    others = pods(3) if candidate is CONDEMNED else pods(2)
+    verdict = judge(*scene_of(candidate, others, **DEPENDS, **spec))
+    missing = "there is no StatefulRollout etcd: create it, or remove it from spec.dependsOn"
+    assert verdict == (Verdict("dependencies_are_complete", missing) if held else None)
+
+
+@pytest.mark.parametrize(
+    ("cycle", "dependencies"),
+    [
+        ((), {"a": ("b", "c"), "b": ("c",), "c": ()}),
+        ((), {"a": ("b",), "b": ("c",), "c": ("b",)}),
+        ((), {"a": ("gone",)}),
+        (("a", "a"), {"a": ("a",)}),
+        (("a", "b", "c", "a"), {"a": ("b",), "b": ("c",), "c": ("a",)}),
+        (("a", "c", "a"), {"a": ("b", "c"), "b": (), "c": ("a",)}),
+    ],
+)
+def test_a_circle_is_found_from_wherever_one_is_part_of_it(
+    cycle: tuple[str, ...], dependencies: dict[str, tuple[str, ...]]
+) -> None:
+    assert cycle_of("a", dependencies) == cycle
+
+
+def test_a_circle_is_refused_with_its_members() -> None:
+    snapshot = a_snapshot(a_set(), *pods(3), spec=a_spec(dependsOn=[{"name": "etcd"}]))
+    (problem,) = problems_of(replace(snapshot, dependencies={"db": ("etcd",), "etcd": ("db",)}))
+    assert str(problem) == "spec.dependsOn: db waits for etcd waits for db: remove one of these dependencies"
