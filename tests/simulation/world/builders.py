@@ -126,6 +126,17 @@ async def a_world(
     return world
 
 
+def add_neighbour(world: World, name: str, replicas: int = 2) -> None:
+    """Another StatefulSet in the namespace with a StatefulRollout of its own, without hooks."""
+    labels = {"app": name}
+    spec = {"targetRef": {"name": name}, "strategy": {"soakSeconds": 2}}
+    world.server.create(names.PLURAL, NAMESPACE, {"metadata": {"name": name}, "spec": spec}, USER)
+    template = merge_patched(a_template(f"{name}:1"), {"metadata": {"labels": labels}})
+    stateful_set = a_stateful_set(replicas, "Parallel", selector={"matchLabels": labels}, template=template)
+    stateful_set["metadata"] = {"name": name, "labels": labels}
+    world.server.create("statefulsets", NAMESPACE, stateful_set, USER)
+
+
 def _all_serve(world: World, replicas: int) -> bool:
     """Open the gates of new pods, as an operator would have, and say whether all pods are ready."""
     pods = world.pods()
@@ -174,6 +185,11 @@ class User:
             return {**old, "spec": {**old["spec"], "template": a_template(image, **behaviour)}}
 
         self._world.server.update("statefulsets", NAMESPACE, NAME, change, USER)
+
+    def roll_out_neighbour(self, name: str, image: str) -> None:
+        """Change the image of another StatefulSet."""
+        containers = [{**a_template()["spec"]["containers"][0], "image": image}]
+        self.patch("statefulsets", {"spec": {"template": {"spec": {"containers": containers}}}}, name)
 
     def scale(self, replicas: int) -> None:
         """Change the number of replicas."""

@@ -52,6 +52,12 @@ class Invariant(Protocol):
         ...
 
 
+def is_neighbours(plural: str, name: str) -> bool:
+    """Whether an object is of another StatefulSet than the one that is watched."""
+    ours = name in ("", NAME) or name.startswith(f"{NAME}-")
+    return plural in ("pods", "statefulsets", names.PLURAL, names.LEDGER_PLURAL) and not ours
+
+
 class World:
     """Everything but the operator.
 
@@ -99,7 +105,10 @@ class World:
 
     def pods(self) -> list[Json]:
         """The pods of the set in order of their ordinals."""
-        return sorted(self.server.list("pods", NAMESPACE), key=lambda pod: ordinal_of(pod["metadata"]["name"]))
+        pods = [
+            pod for pod in self.server.list("pods", NAMESPACE) if not is_neighbours("pods", pod["metadata"]["name"])
+        ]
+        return sorted(pods, key=lambda pod: ordinal_of(pod["metadata"]["name"]))
 
     def pod(self, ordinal: int) -> Json:
         """One pod of the set; raises ApiError 404 where there is none."""
@@ -158,11 +167,11 @@ class World:
             self._loop.look = lambda: False
 
     def _check_change(self, change: Change) -> None:
-        for invariant in self.invariants:
+        for invariant in self.invariants if not is_neighbours(change.plural, change.name) else ():
             self._judge(invariant, invariant.on_change(change))
 
     def _check_request(self, request: Request) -> None:
-        for invariant in self.invariants:
+        for invariant in self.invariants if not is_neighbours(request.plural, request.name) else ():
             self._judge(invariant, invariant.on_request(request))
 
     def _judge(self, invariant: Invariant, problem: str | None) -> None:
