@@ -123,6 +123,8 @@ def test_a_refused_author_reads_what_is_missing() -> None:
         ({"migrate": {"apply": {"http": {}}, "done": {"call": {"exec": {}}}}}, True),
         ({"restore": {"apply": {"http": {}}, "undo": {"exec": {}}}}, True),
         ({"membership": {"apply": {"exec": {}}}}, True),
+        ({"beforeRollout": [{"apply": {"http": {}}, "undo": {"exec": {}}}]}, True),
+        ({"beforeRollout": [{"apply": {"http": {}}}]}, False),
         ({"strategy": {"order": {"role": {"ask": {"call": {"exec": {}}}}}}}, True),
         ({"strategy": {"order": {"role": {"label": "role"}}}}, False),
         ({"capacity": {"load": {"call": {"exec": {}}}}}, True),

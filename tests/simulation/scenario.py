@@ -80,7 +80,8 @@ class Scenario:
     def assert_settled(self) -> None:
         """Nothing is left open (I8), and the last declaration is the pods that exist (I9)."""
         page = self.world.server.get(names.LEDGER_PLURAL, NAMESPACE, NAME)["spec"]
-        assert page["openHooks"] == [], self.world.history.tail()
+        assert page["openHooks"] == page["preparations"] == [], self.world.history.tail()
+        assert not self.world.application.prepared or self.world.application.has_lied("prepare"), "still prepared"
         pods = {pod["metadata"]["uid"]: pod["metadata"]["name"] for pod in self.world.pods()}
         if "membership" in self.world.rollout()["spec"]:
             members = {member["uid"] for member in page["declaration"]["members"]}

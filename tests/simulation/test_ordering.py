@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import aiohttp
 import pytest
 
 from tests.simulation.scenario import Scenario, a_scenario
 from tests.simulation.world.application import Silence
 from tests.simulation.world.objects import ordinal_of
+from tests.simulation.world.rest import Request
 
 ZONES: dict[str, Any] = {"maxUnavailable": 2, "order": {"by": "Zone"}}
 LEADER_LAST: dict[str, Any] = {
@@ -32,6 +34,30 @@ async def test_a_zone_is_done_before_the_next_begins() -> None:
     await scenario.until_complete()
     assert departures(scenario) == [3, 0, 4, 1, 5, 2]
     assert scenario.world.lost_keys == set()
+
+
+@pytest.mark.parametrize(
+    ("strategy", "last"),
+    [({**ZONES, "maxUnavailable": 1}, "kvstore-2"), ({**LEADER_LAST, "maxUnavailable": 1}, "kvstore-1")],
+)
+async def test_a_pod_whose_departure_was_lost_goes_before_what_a_new_template_puts_ahead_of_it(
+    strategy: dict[str, Any], last: str
+) -> None:
+    scenario = await a_scenario(replicas=3, policy="Parallel", spec={"strategy": strategy})
+    scenario.user.lead(1)
+    network = scenario.world.network
+
+    def lose_the_departure(request: Request) -> None:
+        if (request.method, request.plural, request.name) == ("PATCH", "pods", last):
+            network.before.remove(lose_the_departure)
+            scenario.user.roll_out("kvstore:3")
+            raise aiohttp.ServerDisconnectedError
+
+    await scenario.roll_out()
+    network.before.append(lose_the_departure)
+    await scenario.world.run(until=lambda: "kvstore:3" in scenario.images(), limit_seconds=300)
+    await scenario.until_complete()
+    assert scenario.images() == ["kvstore:3"] * 3
 
 
 async def test_while_another_zone_is_hurt_no_zone_is_disturbed() -> None:

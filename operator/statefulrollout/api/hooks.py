@@ -21,6 +21,16 @@ _STALL = Rule(
 )
 
 
+HookName = Annotated[
+    str,
+    Field(min_length=1, max_length=63),
+    Rule(
+        rule="self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",
+        message="name is lower-case letters, digits and -, and begins and ends with a letter or digit",
+    ),
+]
+
+
 class OnTimeout(StrEnum):
     """What a hook's deadline or stall means for the rollout."""
 
@@ -123,6 +133,23 @@ class Restore(Hook):
     """Prepares a pod that came back, before it serves: rejoin, warm up, register."""
 
 
+class Preparation(Hook):
+    """A step of the whole set before the first pod of a rollout leaves; its undo follows when the rollout is over."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        *Hook.rules,
+        Rule(
+            rule="self.apply.target != 'Pod' && (!has(self.done) || self.done.call.target != 'Pod') && "
+            "(!has(self.undo) || self.undo.target != 'Pod')",
+            message="beforeRollout speaks to the set, not to one pod: set target to AnyPeer, Peers or Service (apply, "
+            "done.call and undo)",
+        ),
+        without_pod("apply", "beforeRollout"),
+    )
+
+    name: HookName = Field(description="Name of the step, unique in the list; shown wherever the rollout waits for it.")
+
+
 class Membership(Model):
     """Tells the application which members it shall consist of, whenever that changes."""
 
@@ -188,14 +215,9 @@ class Check(Model):
         without_pod("call", "a check"),
     )
 
-    name: Annotated[
-        str,
-        Field(min_length=1, max_length=63),
-        Rule(
-            rule="self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",
-            message="name is lower-case letters, digits and -, and begins and ends with a letter or digit",
-        ),
-    ] = Field(description="Name of the check, unique in the list; shown wherever the rollout waits for it.")
+    name: HookName = Field(
+        description="Name of the check, unique in the list; shown wherever the rollout waits for it."
+    )
     at: Annotated[list[CheckAt], Field(min_length=1, max_length=2), ListSet()] = Field(
         default=[CheckAt.BEFORE_POD, CheckAt.AFTER_POD],
         description="When it must pass. BeforePod: before a pod is taken out. AfterPod: before an updated pod counts.",

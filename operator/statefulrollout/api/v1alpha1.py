@@ -15,7 +15,18 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from statefulrollout.api.calls import Call, Exec, Http, ServiceRef, Target
-from statefulrollout.api.hooks import Check, CheckAt, Done, Drain, Hook, Membership, Migrate, OnTimeout, Restore
+from statefulrollout.api.hooks import (
+    Check,
+    CheckAt,
+    Done,
+    Drain,
+    Hook,
+    Membership,
+    Migrate,
+    OnTimeout,
+    Preparation,
+    Restore,
+)
 from statefulrollout.api.measures import Capacity, Load, Role, RoleQuestion
 from statefulrollout.api.model import DnsName, Flag, ListMap, Model, Rule
 from statefulrollout.api.status import Condition, PodStatus, Status, WaitingFor
@@ -61,6 +72,7 @@ __all__ = [
     "Override",
     "Pause",
     "PodStatus",
+    "Preparation",
     "Promote",
     "Removal",
     "Restore",
@@ -154,6 +166,11 @@ class Spec(Model):
     )
     checks: Annotated[list[Check], Field(max_length=16), ListMap("name")] = Field(
         default=[], description="Questions about the application's health that must be answered well, at most 16."
+    )
+    before_rollout: Annotated[list[Preparation], Field(max_length=4), ListMap("name")] = Field(
+        default=[],
+        description="What is done, one after the other, before the first pod of a rollout leaves, at most 4; for "
+        "example a snapshot, or stopping a balancer. The undo of each follows, in reverse, once the rollout is over.",
     )
     drain: Drain | None = Field(
         default=None,

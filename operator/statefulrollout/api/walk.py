@@ -68,7 +68,9 @@ def expressions_of(spec: Spec) -> Iterator[Expressed]:
 
 
 def hooks_of(spec: Spec) -> Iterator[tuple[str, Hook]]:
-    """Every hook about a pod, with its path."""
+    """Every hook with an undo, with its path."""
+    for index, preparation in enumerate(spec.before_rollout):
+        yield f"spec.beforeRollout[{index}]", preparation
     for path, hook in (("spec.drain", spec.drain), ("spec.migrate", spec.migrate), ("spec.restore", spec.restore)):
         if hook is not None:
             yield path, hook

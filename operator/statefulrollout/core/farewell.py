@@ -16,7 +16,8 @@ from statefulrollout.core import questions
 from statefulrollout.core.actions import Action, MarkPod, SetFence, WriteLedger
 from statefulrollout.core.asks import Answer, Ask, Report
 from statefulrollout.core.fence import STRATEGIES, stands
-from statefulrollout.core.ledger import Ledger, OpenHook
+from statefulrollout.core.ledger import Ledger, OpenHook, Prepared
+from statefulrollout.core.preparing import undo_of
 from statefulrollout.core.snapshot import Facts, FenceKind, PodView, StatefulSetView
 
 OBSERVATION_SECONDS = 1.0
@@ -40,16 +41,18 @@ def decide_farewell(
         # It speaks of an earlier set of the same name, and will be collected with it.
         ledger = Ledger()
     fence = _fence_left_behind(target, ledger)
+    prepared, ask = undo_of(ledger.preparations, reports)
+    asks = (*_undo_asks(pods, ledger), *((ask,) if ask else ()))
     if fence is not None:
-        return Farewell((fence,), _undo_asks(pods, ledger))
+        return Farewell((fence,), asks)
     if not target.observed:
-        return Farewell(asks=_undo_asks(pods, ledger), recheck_seconds=OBSERVATION_SECONDS)
+        return Farewell(asks=asks, recheck_seconds=OBSERVATION_SECONDS)
     pending = {entry.uid for entry in ledger.open_hooks if _is_pending(entry, pods, reports)}
     marks = tuple(_set_free(pod) for pod in pods if pod.uid not in pending and _bears_our_marks(pod))
     rest = tuple(entry for entry in ledger.open_hooks if _is_pending(entry, pods, reports))
-    left = _ledger_left_behind(ledger, rest)
+    left = _ledger_left_behind(ledger, rest, prepared)
     remember = (WriteLedger(left),) if left != ledger and ledger.resource_version else ()
-    return Farewell((*remember, *marks), _undo_asks(pods, ledger))
+    return Farewell((*remember, *marks), asks)
 
 
 def open_unattended_gates(pods: Sequence[PodView]) -> tuple[MarkPod, ...]:
@@ -78,10 +81,10 @@ def _fence_left_behind(target: StatefulSetView, ledger: Ledger) -> SetFence | No
     return SetFence(strategy, "FenceLeftBehind", message)
 
 
-def _ledger_left_behind(ledger: Ledger, rest: tuple[OpenHook, ...]) -> Ledger:
+def _ledger_left_behind(ledger: Ledger, rest: tuple[OpenHook, ...], prepared: tuple[Prepared, ...]) -> Ledger:
     """The membership's generation must go on growing, and a frozen set keeps the strategy that was the user's."""
-    changes: dict[str, object] = {"open_hooks": rest, "failed": ()}
-    if not rest:
+    changes: dict[str, object] = {"open_hooks": rest, "preparations": prepared, "failed": ()}
+    if not rest and not prepared:
         changes["rollout_uid"] = ""
         if ledger.deletion_policy == DeletionPolicy.RELEASE.value:
             changes["original_strategy"] = None

@@ -30,7 +30,8 @@ class Scene:
     """What guards look at: the pods, and what the hooks and checks said.
 
     `chosen` are the UIDs already chosen, in this pass or before, and `chosen_at` when the last of them was; `troubles`
-    name what holds the whole rollout. Times are seconds since the epoch.
+    name what holds the whole rollout, and `unprepared` what must be done before it begins. Times are seconds since the
+    epoch.
     """
 
     snapshot: Snapshot
@@ -41,6 +42,7 @@ class Scene:
     troubles: Sequence[str]
     pacing: Pacing
     chosen_at: float | None
+    unprepared: str
     now: float
 
     def moves_forward(self, candidate: Place) -> bool:
@@ -125,12 +127,20 @@ def pace_is_respected(scene: Scene, candidate: Place) -> str:
 
 
 def earlier_roles_have_arrived(scene: Scene, candidate: Place) -> str:
-    """Whoever goes last goes when all the others are back: a leader has somebody to hand over to."""
-    return "" if candidate.condemned else who_goes_earlier(scene.snapshot, scene.places, candidate, scene.now)
+    """Whoever goes last goes when all the others are back: a leader has somebody to hand over to.
+
+    One that was chosen before counts as gone for all others: it goes, or they would wait for each other.
+    """
+    if candidate.condemned or candidate.pod.uid in scene.chosen:
+        return ""
+    return who_goes_earlier(scene.snapshot, scene.places, candidate, scene.now)
 
 
 def only_one_zone_is_disturbed(scene: Scene, candidate: Place) -> str:
-    """A zone is finished before the next begins, so that every other one is whole."""
+    """A zone is finished before the next begins, so that every other one is whole.
+
+    The zone of one that was chosen before counts as begun.
+    """
     return "" if candidate.condemned else zone_in_the_way(scene.snapshot, scene.places, scene.chosen, candidate)
 
 
@@ -223,6 +233,11 @@ def disruption_budgets_allow_it(scene: Scene, candidate: Place) -> str:
     return ""
 
 
+def rollout_is_prepared(scene: Scene, candidate: Place) -> str:
+    """What the user wants done before the first pod leaves is done; it begins when nothing else is in the way."""
+    return scene.unprepared if scene.moves_forward(candidate) else ""
+
+
 GUARDS: tuple[Guard, ...] = (
     rollout_is_not_paused,
     inside_a_maintenance_window,
@@ -240,6 +255,7 @@ GUARDS: tuple[Guard, ...] = (
     remaining_capacity_carries_the_load,
     application_checks_pass,
     disruption_budgets_allow_it,
+    rollout_is_prepared,
 )
 
 GUARDS_OF_STUCK_PODS: tuple[Guard, ...] = (

@@ -73,6 +73,18 @@ class OpenHook(Entry):
     """Whether its pod was let go: what others were told stands, and is not undone when the pod is gone."""
 
 
+class Prepared(Entry):
+    """A step of `beforeRollout` that was begun, whether it is done, and the resolved call that undoes it."""
+
+    name: str
+    id: str
+    since: float
+    stalled: float | None = None
+    """Since when it has made no progress for longer than its `stallSeconds`."""
+    done: bool = False
+    undo: dict[str, Any] | None = None
+
+
 class Choice(Entry):
     """A pod that was about to be taken out of service, and the version at which it was judged.
 
@@ -110,6 +122,7 @@ class Ledger(Entry):
     failed: tuple[FailedRevision, ...] = ()
     declaration: Declaration = Declaration()
     open_hooks: tuple[OpenHook, ...] = ()
+    preparations: tuple[Prepared, ...] = ()
     chosen: tuple[Choice, ...] = ()
     """Written before the pods are: whoever decides next counts them as gone."""
     chosen_at: float | None = None

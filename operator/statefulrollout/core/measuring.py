@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from statefulrollout.api.v1alpha1 import Call, Target
-from statefulrollout.core import questions
-from statefulrollout.core.asks import Ask, Report
-from statefulrollout.core.questions import Surroundings
+from statefulrollout.api.v1alpha1 import Call, Load, RoleQuestion, Target
+from statefulrollout.core.asks import Ask, Measure, Report
+from statefulrollout.core.containers import identity_of
+from statefulrollout.core.questions import Surroundings, digest_of, document_of, pod_document_of, request_of
 from statefulrollout.core.snapshot import PodView, Snapshot
 from statefulrollout.core.stages import Place, Stage
 
@@ -48,10 +48,10 @@ def asks_of_measures(around: Surroundings) -> tuple[Ask, ...]:
         return ()
     role, asks = spec.strategy.order.role, list[Ask]()
     if role is not None and role.ask is not None:
-        asks += [questions.ask_of_role(around, role.ask, place) for place in waiting]
+        asks += [_ask_of_role(around, role.ask, place) for place in waiting]
     if spec.capacity is not None:
         load = spec.capacity.load
-        asks += [questions.ask_of_load(around, load, pod) for pod in _asked_for_load(load.call, around.places)]
+        asks += [_ask_of_load(around, load, pod) for pod in _asked_for_load(load.call, around.places)]
     return tuple(asks)
 
 
@@ -62,13 +62,13 @@ def role_of(snapshot: Snapshot, pod: PodView, now: float) -> str | None:
         return ""
     if role.ask is None:
         return pod.labels.get(role.label or "", "")
-    value = _fresh(snapshot.reports.get(questions.role_id_of(snapshot, pod)), role.ask.call, now)
+    value = _fresh(snapshot.reports.get(role_id_of(snapshot, pod)), role.ask.call, now)
     return value if isinstance(value, str) else None
 
 
 def why_role_is_unknown(snapshot: Snapshot, pod: PodView) -> str:
     """What is known about a role that is not known."""
-    report = snapshot.reports.get(questions.role_id_of(snapshot, pod))
+    report = snapshot.reports.get(role_id_of(snapshot, pod))
     return report.text if report else "not answered yet"
 
 
@@ -79,7 +79,7 @@ def carried(snapshot: Snapshot, places: Sequence[Place], now: float) -> Carried:
         return Carried(0.0)
     total = 0.0
     for pod in _asked_for_load(capacity.load.call, places):
-        report = snapshot.reports.get(questions.load_id_of(pod))
+        report = snapshot.reports.get(load_id_of(pod))
         value = _fresh(report, capacity.load.call, now)
         if not isinstance(value, float):
             who = f"{pod.name}: " if pod else ""
@@ -99,3 +99,41 @@ def _fresh(report: Report | None, call: Call, now: float) -> str | float | None:
     if report is None or now > report.at + FRESH_SECONDS + call.timeout_seconds:
         return None
     return report.value
+
+
+def role_id_of(snapshot: Snapshot, pod: PodView) -> str:
+    """Identity of the question for a pod's role."""
+    return f"role/{pod.uid}/{digest_of(sorted(identity_of(snapshot, pod).values()))}"
+
+
+def _ask_of_role(around: Surroundings, question: RoleQuestion, place: Place) -> Ask:
+    """The question for a pod's role."""
+    identity = role_id_of(around.snapshot, place.pod)
+    document = document_of(around, "role", identity, None, place.pod)
+    return Ask(
+        id=identity,
+        title="role",
+        request=request_of(around, question.call, place.pod, document),
+        measure=Measure(question.value, "text"),
+        repeats=True,
+        variables={"pod": pod_document_of(place.pod), "members": document["members"]},
+    )
+
+
+def load_id_of(pod: PodView | None) -> str:
+    """Identity of the question for the load, of one pod or of all."""
+    return f"load/{pod.uid}" if pod else "load"
+
+
+def _ask_of_load(around: Surroundings, load: Load, pod: PodView | None) -> Ask:
+    """The question for the load, of one pod or of all."""
+    identity = load_id_of(pod)
+    document = document_of(around, "load", identity, None, pod)
+    return Ask(
+        id=identity,
+        title="load",
+        request=request_of(around, load.call, None, document, to=[pod] if pod else None),
+        measure=Measure(load.value, "number"),
+        repeats=True,
+        variables={"pod": {}, "members": document["members"]},
+    )

@@ -22,12 +22,13 @@ from statefulrollout.core.failures import note_failures
 from statefulrollout.core.farewell import open_unattended_gates
 from statefulrollout.core.fence import build_set_fence, fence_of, fence_of_way_back, kind_of
 from statefulrollout.core.goal import has_failed, is_given_up
-from statefulrollout.core.guards import Scene, judge, passed_over
+from statefulrollout.core.guards import Scene, judge, passed_over, rollout_is_prepared
 from statefulrollout.core.judging import Judgement, judge_check
 from statefulrollout.core.ledger import Ledger, Progress
 from statefulrollout.core.measuring import asks_of_measures
 from statefulrollout.core.ordering import Turn, turn_of
 from statefulrollout.core.pacing import Pacing, pacing_of
+from statefulrollout.core.preparing import begin_next, plan_preparations
 from statefulrollout.core.questions import Surroundings
 from statefulrollout.core.recheck import recheck_at
 from statefulrollout.core.remembering import asks_of_vanished, ledger_after
@@ -53,6 +54,7 @@ class Plan:
         fence: the fence that shall stand; None where there is no target.
         announcements: events beside those of the actions.
         pacing: how far the rollout may go at present.
+        finishing: what is still to be taken back after the rollout; empty where nothing is.
         recheck_at: when time alone changes something; seconds since the epoch.
     """
 
@@ -66,6 +68,7 @@ class Plan:
     fence: FenceKind | None = None
     announcements: tuple[Announcement, ...] = ()
     pacing: Pacing = field(default_factory=lambda: Pacing(Progress()))
+    finishing: str = ""
     recheck_at: float | None = None
 
 
@@ -111,14 +114,32 @@ def decide(snapshot: Snapshot, now: float) -> Plan:
         now=now,
     )
     steps, shut = _steps(stand, target)
-    troubles = tuple(filter(None, (*(step.trouble for step in steps.values()), members.trouble, *_troubles_of(checks))))
+    preparing = plan_preparations(around, now)
+    troubles = tuple(
+        filter(
+            None,
+            (*(step.trouble for step in steps.values()), members.trouble, preparing.trouble, *_troubles_of(checks)),
+        )
+    )
     scene = Scene(
-        snapshot, target, places, chosen_before(snapshot) | shut, checks, troubles, pacing, ledger.chosen_at, now
+        snapshot=snapshot,
+        target=target,
+        places=places,
+        chosen=chosen_before(snapshot) | shut,
+        checks=checks,
+        troubles=troubles,
+        pacing=pacing,
+        chosen_at=ledger.chosen_at,
+        unprepared=preparing.missing,
+        now=now,
     )
     measures = asks_of_measures(around)
     chosen, held, overridden = _choose(scene, stand) if target.observed else ((), {}, ())
     leaving = {mark.pod.uid for mark in chosen}
+    if any(waiting.name == rollout_is_prepared.__name__ for waiting in held.values()):
+        preparing = begin_next(around, preparing, now)
     ledger = ledger_after(snapshot, members.declaration, steps, leaving | shut, now)
+    ledger = ledger.model_copy(update={"preparations": preparing.entries})
     set_fence = build_set_fence(target, fence, ours=recorded.original_strategy is not None)
     pod_actions = [*(action for uid, step in steps.items() if uid not in leaving for action in step.actions), *chosen]
     return Plan(
@@ -133,6 +154,7 @@ def decide(snapshot: Snapshot, now: float) -> Plan:
             *asks_of_vanished(snapshot),
             *check_asks,
             *measures,
+            *preparing.asks,
             *(ask for step in steps.values() for ask in step.asks),
         ),
         places=places,
@@ -144,10 +166,14 @@ def decide(snapshot: Snapshot, now: float) -> Plan:
             *announcements,
             *overridden,
             *members.announcements,
+            *preparing.announcements,
             *(announcement for step in steps.values() for announcement in step.announcements),
         ),
         pacing=pacing,
-        recheck_at=recheck_at(stand, (members.recheck_at, pacing.recheck_at), steps, check_asks, measures),
+        finishing=preparing.unfinished,
+        recheck_at=recheck_at(
+            stand, (members.recheck_at, pacing.recheck_at, preparing.recheck_at), steps, check_asks, measures
+        ),
     )
 
 

@@ -16,12 +16,20 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from statefulrollout.api import names
-from statefulrollout.api.v1alpha1 import Call, Check, Exec, Hook, Http, Load, Membership, RoleQuestion, Target
+from statefulrollout.api.v1alpha1 import (
+    Call,
+    Check,
+    Exec,
+    Hook,
+    Http,
+    Membership,
+    Target,
+)
 from statefulrollout.core import membership
-from statefulrollout.core.asks import Address, Ask, Measure, Request
+from statefulrollout.core.asks import Address, Ask, Request
 from statefulrollout.core.containers import identity_of
 from statefulrollout.core.goal import goal_of
-from statefulrollout.core.ledger import Declaration, OpenHook
+from statefulrollout.core.ledger import Declaration, OpenHook, Prepared
 from statefulrollout.core.membership import Roster
 from statefulrollout.core.snapshot import PodView, Snapshot
 from statefulrollout.core.stages import Place, Stage
@@ -161,10 +169,11 @@ def hook_id_of(snapshot: Snapshot, place: Place, title: str) -> str:
     A container that restarted has forgotten what it was told: it is another question.
     """
     purpose = place.pod.facts.wanted if place.pod.facts and place.pod.facts.wanted else place.pod.revision
-    return f"{place.pod.uid}/{purpose}/{title}/{_digest(sorted(identity_of(snapshot, place.pod).values()))}"
+    return f"{place.pod.uid}/{purpose}/{title}/{digest_of(sorted(identity_of(snapshot, place.pod).values()))}"
 
 
-def _digest(parts: Sequence[str]) -> str:
+def digest_of(parts: Sequence[str]) -> str:
+    """A short name for a list of strings."""
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:8]
 
 
@@ -202,11 +211,12 @@ def open_hook_of(around: Surroundings, place: Place, title: str, hook: Hook, now
     )
 
 
-def ask_of_undo(entry: OpenHook) -> Ask | None:
+def ask_of_undo(entry: OpenHook | Prepared) -> Ask | None:
     """The question that takes a begun hook back; None where the hook has no undo."""
     if entry.undo is None:
         return None
-    return Ask(id=f"undo/{entry.id}", title=f"undo of {entry.hook}", request=REQUEST.validate_python(entry.undo))
+    what = entry.hook if isinstance(entry, OpenHook) else entry.name
+    return Ask(id=f"undo/{entry.id}", title=f"undo of {what}", request=REQUEST.validate_python(entry.undo))
 
 
 def undo_reaches_others(entry: OpenHook) -> bool:
@@ -244,7 +254,7 @@ def ask_of_check(around: Surroundings, check: Check) -> Ask:
     A check is about the application: `Pod` means every serving pod, like `Peers`.
     """
     serving = [place.pod for place in around.places if place.stage in (Stage.SERVING, Stage.SOAKING, Stage.UPDATED)]
-    identity = f"check/{check.name}/{_digest(sorted(pod.uid for pod in serving))}"
+    identity = f"check/{check.name}/{digest_of(sorted(pod.uid for pod in serving))}"
     document = document_of(around, f"check-{check.name}", identity, None, None)
     to = None if check.call.target is Target.ANY_PEER else serving
     return Ask(
@@ -254,44 +264,6 @@ def ask_of_check(around: Surroundings, check: Check) -> Ask:
         expect=check.expect,
         fail_when=check.fail_when,
         stable_for_seconds=check.stable_for_seconds,
-        repeats=True,
-        variables={"pod": {}, "members": document["members"]},
-    )
-
-
-def role_id_of(snapshot: Snapshot, pod: PodView) -> str:
-    """Identity of the question for a pod's role."""
-    return f"role/{pod.uid}/{_digest(sorted(identity_of(snapshot, pod).values()))}"
-
-
-def ask_of_role(around: Surroundings, question: RoleQuestion, place: Place) -> Ask:
-    """The question for a pod's role."""
-    identity = role_id_of(around.snapshot, place.pod)
-    document = document_of(around, "role", identity, None, place.pod)
-    return Ask(
-        id=identity,
-        title="role",
-        request=request_of(around, question.call, place.pod, document),
-        measure=Measure(question.value, "text"),
-        repeats=True,
-        variables={"pod": pod_document_of(place.pod), "members": document["members"]},
-    )
-
-
-def load_id_of(pod: PodView | None) -> str:
-    """Identity of the question for the load, of one pod or of all."""
-    return f"load/{pod.uid}" if pod else "load"
-
-
-def ask_of_load(around: Surroundings, load: Load, pod: PodView | None) -> Ask:
-    """The question for the load, of one pod or of all."""
-    identity = load_id_of(pod)
-    document = document_of(around, "load", identity, None, pod)
-    return Ask(
-        id=identity,
-        title="load",
-        request=request_of(around, load.call, None, document, to=[pod] if pod else None),
-        measure=Measure(load.value, "number"),
         repeats=True,
         variables={"pod": {}, "members": document["members"]},
     )

@@ -104,6 +104,7 @@ def _verdict_of(snapshot: Snapshot, plan: Plan) -> Verdict:
         message = f"{plan.troubles[0]}. {counts}; no further pod goes until it answers"
         return Verdict("Failed", "HookFailed", _cut(message), stalled=True, degraded=True)
     if given_up:
+        counts += f"; {plan.finishing}" if plan.finishing else ""
         return _way_back_of(snapshot, plan, target, counts)
     return _progress_of(snapshot, plan, target, counts)
 
@@ -138,6 +139,8 @@ def _progress_of(snapshot: Snapshot, plan: Plan, target: StatefulSetView, counts
     if not rolling and not moving and not missing and all(place.pod.ready for place in plan.places):
         if not target.observed or plan.fence is not FenceKind.HOLD:
             return Verdict("RollingOut", "Accepting", f"{counts}; the new revision is being accepted")
+        if plan.finishing:
+            return Verdict("Finishing", "Finishing", _cut(f"{counts}; {plan.finishing}"))
         message = f"{counts}; revision {target.update_revision} is in place"
         if is_aborted(snapshot):
             message += ". spec.abort comes too late, it is accepted: apply another pod template"

@@ -39,7 +39,7 @@ _REMEDIES = {
     "extra_forbidden": "is not a field that this version of the operator knows: remove it, or upgrade the operator",
 }
 CRON_FIELDS = 5
-_WITHOUT_POD = ("spec.membership", "spec.checks", "spec.capacity")
+_WITHOUT_POD = ("spec.beforeRollout", "spec.membership", "spec.checks", "spec.capacity")
 
 
 @dataclass(frozen=True)

@@ -48,6 +48,11 @@ CAPACITIES: tuple[Any, ...] = (
     {"load": LOAD},
     {"load": {**LOAD, "call": {**LOAD["call"], "target": "AnyPeer"}}},
 )
+PREPARE = {
+    "name": "balancer",
+    "apply": {"http": {"port": "admin", "path": "/prepare"}, "target": "AnyPeer"},
+    "undo": {"http": {"port": "admin", "path": "/prepare", "method": "DELETE"}, "target": "AnyPeer"},
+}
 MIGRATE = {"apply": {"http": {"port": "admin", "path": "/migrate"}}}
 RESTORE = {"apply": {"http": {"port": "admin", "path": "/restore"}}}
 CHECK = {
@@ -84,6 +89,7 @@ def specs(draw: st.DrawFn) -> dict[str, Any]:
         ("migrate", (None, MIGRATE)),
         ("restore", (None, RESTORE)),
         ("capacity", CAPACITIES),
+        ("beforeRollout", (None, None, [PREPARE])),
         ("checks", (None, [CHECK], [{**CHECK, "at": ["AfterPod"]}])),
     ):
         spec[name] = draw(st.sampled_from(values))

@@ -306,7 +306,7 @@ def _for_the_next(
 
 
 BAD = ("crash", "bad_image", "never_ready", "crash_after")
-HOOKS = ("drain", "members", "migrate", "restore", "health", "role", "load")
+HOOKS = ("drain", "members", "migrate", "restore", "health", "role", "load", "prepare")
 REACTIONS = ("503", "202", "500", "404", "hang", "refuse", "lie")
 SECONDS = (1.0, 5.0, 20.0, 60.0, 300.0)
 
@@ -325,6 +325,7 @@ MISCHIEF: Mapping[Callable[..., None], tuple[tuple[Value, ...], ...]] = {
             "application_checks_pass",
             "earlier_roles_have_arrived",
             "remaining_capacity_carries_the_load",
+            "rollout_is_prepared",
         ),
     ),
     lead: ((0, 1, 2),),

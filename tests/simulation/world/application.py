@@ -81,6 +81,7 @@ class Application:
         lies: (pod uid, hook) of every scripted success.
         doubled: how many of the next requests arrive twice.
         leader: the name of the pod that leads; whoever is asked tells its role.
+        preparations: when the whole was told to prepare, or to undo it.
         load: what all pods carry together, as any of them knows.
     """  # fmt: skip
 
@@ -98,6 +99,7 @@ class Application:
         self.doubled = 0
         self.health = "green"
         self.leader = ""
+        self.preparations: list[tuple[float, bool]] = [(0.0, False)]
         self.load = 0
         self._begun: dict[tuple[Holder, str], float] = {}
         self._moves: Moves | None = None
@@ -120,6 +122,15 @@ class Application:
         holders = {sandbox.name: holder for sandbox in self._kubelet.sandboxes.values() if (holder := _holder(sandbox))}
         for key in range(count):
             self.keys[key] = holders[_owner_of(key, holders)]
+
+    def was_prepared(self, at: float) -> bool:
+        """Whether the whole had been told to prepare by then, and not to undo it."""
+        return next(prepared for since, prepared in reversed(self.preparations) if since <= at)
+
+    @property
+    def prepared(self) -> bool:
+        """Whether the whole is prepared now."""
+        return self.was_prepared(self._timeline.now)
 
     def keys_of(self, uid: str) -> int:
         """How many keys are in the memory of this pod."""
@@ -205,8 +216,16 @@ class Application:
                 self._has_membership = True
                 members = document["members"]
                 return self._declare(holder, members["generation"], [*members["serving"], *members["joining"]])
+        return self._reply_for_all(holder, method, hook)
+
+    def _reply_for_all(self, holder: Holder, method: str, hook: str) -> tuple[int, Json]:
+        """What is asked about the application as a whole, or without beginning anything."""
+        match method, hook:
             case _, "health":
                 return 200, {"state": self.health}
+            case "POST" | "DELETE", "prepare":
+                self.preparations.append((self._timeline.now, method == "POST"))
+                return 200, {}
             case _, "role":
                 return 200, {"role": "leader" if self._name_of(holder) == self.leader else "follower"}
             case _, "load":

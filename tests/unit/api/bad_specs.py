@@ -212,6 +212,13 @@ REFUSED_BY_SCHEMA = [
     ),
     BadSpec("no headroom below nothing", load(headroomPercent=-1), "schema", "spec.capacity.load.headroomPercent"),
     BadSpec("pods that carry nothing", load(perPod=0), "schema", "spec.capacity.load.perPod"),
+    BadSpec(
+        "preparation of one pod",
+        {"spec": {"beforeRollout": [{"name": "snapshot", "apply": {"http": {"port": "admin", "path": "/snapshot"}}}]}},
+        "schema",
+        "spec.beforeRollout[0]",
+        ("set target to AnyPeer, Peers or Service",),
+    ),
     BadSpec("call takes for ever", drain_call(timeoutSeconds=3600), "schema", "spec.drain.apply.timeoutSeconds"),
     BadSpec(
         "settles past its deadline",

@@ -33,6 +33,7 @@ def scene_of(
     remembered: dict[str, Any] | None = None,
     zones: dict[str, str] | None = None,
     reports: dict[str, Report] | None = None,
+    unprepared: str = "",
     **spec: Any,
 ) -> tuple[Scene, Place]:
     """The candidate among others that are healthy, unless told otherwise."""
@@ -42,7 +43,19 @@ def scene_of(
     places = places_of(snapshot, NOW)
     place = next(place for place in places if place.pod.uid == candidate.uid)
     pacing = pacing_of(snapshot, target, places, NOW)
-    return Scene(snapshot, target, places, chosen, answers or {}, troubles, pacing, ledger.chosen_at, NOW), place
+    scene = Scene(
+        snapshot=snapshot,
+        target=target,
+        places=places,
+        chosen=chosen,
+        checks=answers or {},
+        troubles=troubles,
+        pacing=pacing,
+        chosen_at=ledger.chosen_at,
+        unprepared=unprepared,
+        now=NOW,
+    )
+    return scene, place
 
 
 def said(guard: str, *arguments: Any, **named: Any) -> str:

@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 
 from statefulrollout.core.asks import Answer, Report
-from statefulrollout.core.measuring import FRESH_SECONDS, LOOK_SECONDS
+from statefulrollout.core.measuring import FRESH_SECONDS, LOOK_SECONDS, load_id_of, role_id_of
 from statefulrollout.core.plan import Plan, decide
-from statefulrollout.core.questions import load_id_of, role_id_of
 from statefulrollout.core.snapshot import PodView
 from tests.builders import NOW, APod, a_call, a_pod, a_report, a_rolling_set, a_set, a_snapshot, a_spec, pods
 from tests.unit.core.guarded import CANDIDATE, CONDEMNED, SET, said

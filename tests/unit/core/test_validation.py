@@ -30,6 +30,7 @@ from tests.unit.api.bad_spec import (
 )
 from tests.unit.api.bad_specs import REFUSED_BY_OPERATOR, REFUSED_BY_SCHEMA
 
+SNAPSHOT: Json = {"http": {"port": "admin", "path": "/snapshot"}}
 SERVICES = {
     SERVICE: ServiceView(SERVICE, "10.0.0.1", {"http": 80, "admin": 8081}, selects_pods=True),
     HEADLESS_NOWHERE: ServiceView(HEADLESS_NOWHERE, "", {"admin": 8081}, selects_pods=False),
@@ -93,6 +94,7 @@ def refused(spec: object) -> tuple[Problem, ...]:
         drain_call(target="Peers") | drain(expect="answers.all(a, a.status == 200)", apply={"target": "Peers"}),
         drain(done={"call": {"http": {"port": "admin", "path": "/", "method": "GET"}}, "expect": "json.left == 0"}),
         membership(apply={"target": "Peers"}),
+        {"spec": {"beforeRollout": [{"name": "snapshot", "apply": {**SNAPSHOT, "target": "AnyPeer"}}]}},
         role(),
         role(value="json.isLeader ? 'leader' : pod.name"),
         load(),

@@ -33,7 +33,9 @@ class _Departures(Informed):
 
 
 class I4Paused(_Departures):
-    """Nothing new moves while paused, outside a window, past an unpromoted step, or after the object is gone."""
+    """Nothing new moves while paused, outside a window, unprepared, past an unpromoted step, or after the object is
+    gone.
+    """
 
     def _problem(self, request: Request, read: Read, wanted: str) -> str | None:
         if not read.spec:
@@ -47,6 +49,10 @@ class I4Paused(_Departures):
         served = request.before is not None and is_ready(request.before)
         if served and not _is_open(read.strategy.get("windows", []), request.at):
             return f"{request.name} was taken out of service outside every window"
+        application, overridden = self.world.application, (read.spec.get("override") or {}).get("guards", ())
+        bound = served and read.spec.get("beforeRollout") and "rollout_is_prepared" not in overridden
+        if bound and not application.was_prepared(request.at) and not application.has_lied("prepare"):
+            return f"{request.name} was taken out of service before the rollout was prepared"
         allowed = _promoted_total(read)
         pods = [pod for pod in self.world.pods() if ordinal_of(pod["metadata"]["name"]) in read.ordinals]
         moved = sum(wanted in (revision_of(pod), leaves_for(pod)) for pod in pods)
