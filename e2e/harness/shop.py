@@ -88,7 +88,7 @@ class Shop:
     @property
     def pods(self) -> list[Pod]:
         """The store's pods, by name."""
-        return [pod for item in self.journal.items(PODS) if (pod := Pod(item)).name != LOAD]
+        return [pod for item in self.journal.items(PODS) if is_stores(PODS, (pod := Pod(item)).name)]
 
     def pod(self, ordinal: int) -> Pod | None:
         """The pod of an ordinal."""
@@ -128,7 +128,7 @@ class Shop:
         left: dict[str, tuple[float, int]] = {}
         for change in self.history_of(PODS):
             pod = Pod(change.item)
-            if pod.leaves_for and pod.name != LOAD:
+            if pod.leaves_for and is_stores(PODS, pod.name):
                 left.setdefault(pod.uid, (change.at, pod.ordinal))
         return list(left.values())
 
@@ -146,7 +146,7 @@ class Shop:
 
     def lowest_serving(self, since: float) -> int:
         """The fewest pods that served at any moment since then (seconds since the epoch)."""
-        changes = [change for change in self.journal.history() if change.plural == PODS and change.name != LOAD]
+        changes = [change for change in self._own_history() if change.plural == PODS]
         return lowest_serving([event_of(change.at, change.type, change.item) for change in changes], since)
 
     def history_of(self, plural: str) -> list[Change]:
@@ -231,6 +231,16 @@ class Shop:
         for ordinal in ordinals or [pod.ordinal for pod in self.pods]:
             self.api.send("POST", pod_path(self.namespace, pod_name(ordinal), ADMIN_PORT, "/faults"), faults)
 
+    def tell(self, what: str, value: object, *ordinals: int) -> None:
+        """Tell running pods something about themselves, all of them where none is named; they answer with it."""
+        for ordinal in ordinals or [pod.ordinal for pod in self.pods]:
+            path = pod_path(self.namespace, pod_name(ordinal), ADMIN_PORT, f"/told/{what}")
+            self.api.send("PUT", path, {"value": value})
+
+    def told(self, what: str, ordinal: int) -> object:
+        """What a pod says that it was told."""
+        return self.api.get(pod_path(self.namespace, pod_name(ordinal), ADMIN_PORT, f"/told/{what}"))["value"]
+
     # What a scenario waits for.
 
     def wait(self, what: str, probe: Callable[[], Found | None], seconds: float = PATIENCE_SECONDS) -> Found:
@@ -312,10 +322,15 @@ class Shop:
         assert not broken, "broken invariants:\n" + "\n".join(broken)
 
     def _own_history(self) -> list[Change]:
-        return [change for change in self.journal.history() if change.name != LOAD]
+        return [change for change in self.journal.history() if is_stores(change.plural, change.name)]
 
 
 NO_POD: Json = {"metadata": {"name": "none-0", "uid": ""}, "spec": {}, "status": {}}
+
+
+def is_stores(plural: str, name: str) -> bool:
+    """Whether an object is the store's, and not the load's or a neighbour's."""
+    return plural not in (PODS, STATEFUL_SETS, ROLLOUTS, LEDGERS) or name == NAME or name.startswith(f"{NAME}-")
 
 
 def pod_name(ordinal: int) -> str:

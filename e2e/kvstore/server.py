@@ -27,6 +27,7 @@ from e2e.kvstore.placement import Declaration
 from e2e.kvstore.probes import Probes
 from e2e.kvstore.routing import Router
 from e2e.kvstore.store import Store
+from e2e.kvstore.told import Told
 
 DECLARED_PATIENCE_SECONDS = 8.0
 """How long a request may wait for members to agree: a round trip among them, or seconds on a machine that is far
@@ -78,6 +79,7 @@ async def serving(settings: Settings, connect: Callable[[int], Peers] = Peers) -
         admin.add_routes(Hooks(draining, coordinator, durable=journal is not None).routes())
         admin.add_routes(Probes(member, draining, settings.ready_delay_seconds, settings.version).routes())
         admin.add_routes(faults.routes())
+        admin.add_routes(Told().routes())
         await _listen(stack, admin, settings.host, settings.admin_port, ADMIN_STOP_SECONDS)
 
         client = web.Application(middlewares=[draining.middleware], client_max_size=MAX_BODY_BYTES)

@@ -1,0 +1,75 @@
+"""Pods tell their roles and their load, and the rollout heeds them."""
+
+from __future__ import annotations
+
+from e2e.harness.kubectl import Json
+from e2e.harness.shop import Shop, pod_name
+from e2e.scenarios.conftest import OpenShop
+
+
+def told(what: str, **call: object) -> Json:
+    """The question for what a pod was told."""
+    return {"http": {"port": "admin", "path": f"/told/{what}", "method": "GET"}, **call}
+
+
+LEADER_LAST: Json = {"by": "Role", "role": {"ask": {"call": told("role"), "value": "json.value"}, "last": ["leader"]}}
+
+
+def test_the_leader_that_says_so_itself_goes_last_wherever_it_is_by_then(open_shop: OpenShop) -> None:
+    shop = open_shop(rollout={"strategy": {"soakSeconds": 1, "order": LEADER_LAST}})
+    _lead(shop, 2)
+    shop.set_faults({"drain": {"mode": "accept-202", "seconds": 5}}, 1)
+    shop.change_template()
+    shop.await_stage(1, "Draining")
+    _lead(shop, 0)
+    shop.await_complete()
+    assert [ordinal for _, ordinal in shop.departures()] == [1, 2, 0]
+    shop.assert_nobody_noticed()
+
+
+def test_nobody_goes_while_no_role_is_known(open_shop: OpenShop) -> None:
+    shop = open_shop(rollout={"strategy": {"soakSeconds": 1, "order": LEADER_LAST}})
+    shop.change_template()
+    words = "earlier_roles_have_arrived: its role is not known: GET /told/role on port admin of kvstore-"
+    shop.wait("the reason to be said", lambda: words in shop.message)
+    _lead(shop, 0)
+    shop.await_complete()
+    shop.assert_nobody_noticed()
+
+
+def test_as_many_go_as_the_rest_can_carry_and_more_when_there_is_less_to_do(open_shop: OpenShop) -> None:
+    load = {"call": told("load"), "value": "json.value", "perPod": 100, "headroomPercent": 0}
+    shop = open_shop(
+        replicas=4,
+        rollout={"strategy": {"soakSeconds": 1, "maxUnavailable": 2}, "capacity": {"load": load}},
+    )
+    shop.tell("load", 80)
+    shop.set_faults({"drain": {"mode": "accept-202", "seconds": 60}})
+    shop.change_template()
+    words = "the load is 320, and 3 pods carry 300 with 0% headroom"
+    shop.wait("the reason to be said", lambda: words in shop.message)
+    assert not shop.departures()
+    shop.tell("load", 75)
+    shop.wait("one pod to leave", lambda: len(shop.departures()) == 1)
+    shop.stays("one pod away", lambda: len(shop.departures()) == 1, 5)
+    # Those that still serve say it; the one that drains carries nothing any more.
+    shop.tell("load", 60)
+    shop.wait("two pods to leave", lambda: len(shop.departures()) == 2)
+    shop.set_faults({})
+    shop.wait("the new pods to be there", lambda: shop.revisions().count(shop.wanted) == 2)
+    shop.wait("all to be told", lambda: _tell_all(shop))
+    shop.await_complete()
+    shop.assert_nobody_noticed()
+
+
+def _lead(shop: Shop, leader: int) -> None:
+    for pod in shop.pods:
+        shop.tell("role", "leader" if pod.name == pod_name(leader) else "follower", pod.ordinal)
+
+
+def _tell_all(shop: Shop) -> bool:
+    """Whether every pod, the new ones too, could be told that there is little to do."""
+    if not all(pod.ready for pod in shop.pods):
+        return False
+    shop.tell("load", 1)
+    return True
