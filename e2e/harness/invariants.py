@@ -126,15 +126,18 @@ class I2Drained(Rule):
         if goes and not earlier.terminating and earlier.fenced and not pod.is_true(names.RELEASED):
             freed = pod.finished or pod.uid in before.deleted_by_user
             return None if freed else f"{pod.name} was deleted under the lid, though nobody had released it"
+        if pod.images != earlier.images:
+            return self._problem(earlier, before)
         if pod.is_true(names.RELEASED) and not earlier.is_true(names.RELEASED) and not pod.stuck:
+            if not (pod.is_true(names.DRAINED) and pod.is_true(names.MIGRATED)):
+                return f"{pod.name} was released before it was drained and migrated"
             return self._problem(pod, before)
         return None
 
     def _problem(self, pod: Pod, before: Scene) -> str | None:
+        """What stood against letting the pod go, or restarting it in place."""
         if pod.gated and pod.is_true(names.SERVING):
             return f"{pod.name} was released while its gate was open"
-        if not (pod.is_true(names.DRAINED) and pod.is_true(names.MIGRATED)):
-            return f"{pod.name} was released before it was drained and migrated"
         if pod.fact_containers.items() - pod.running_containers.items():
             return f"{pod.name} was released for {pod.fact_containers}, and {pod.running_containers} run in it"
         declaration = before.ledger.get("spec", {}).get("declaration", {})

@@ -78,6 +78,11 @@ class Pod:
         return {each["name"]: each.get("containerID", "") for each in self.raw["status"].get("containerStatuses", ())}
 
     @property
+    def images(self) -> dict[str, str]:
+        """The images that its containers shall have."""
+        return {container["name"]: container["image"] for container in self.raw["spec"]["containers"]}
+
+    @property
     def running_containers(self) -> dict[str, str]:
         """Those of them that run; one that has died keeps its ID until it is started again."""
         statuses = self.raw["status"].get("containerStatuses", ())

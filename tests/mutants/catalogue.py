@@ -25,6 +25,7 @@ ROLLOUTS = "test_rollouts.py::"
 FAILURES = "test_failures.py::"
 WAYS_BACK = "test_ways_back.py::"
 PACING = "test_pacing.py::"
+IN_PLACE = "test_inplace.py::"
 PLAYS = "test_golden.py::test_a_play_goes_as_it_always_has"
 COMPLETES = ROLLOUTS + "test_a_rollout_completes_and_loses_nothing"
 
@@ -133,6 +134,13 @@ MUTANTS = (
         "(facts.stuck or _is_still_who_was_drained(snapshot, pod))",
         "True",
         FAILURES + "test_a_container_that_restarts_while_drained_is_drained_again",
+    ),
+    Mutant(
+        "after an update in place the old container counts for the new revision",
+        "core/stages.py",
+        "return Stage.RESTORING if pod.containers_ready and not pod.awaits_restart else Stage.STARTING",
+        "return Stage.RESTORING if pod.containers_ready else Stage.STARTING",
+        IN_PLACE + "test_another_image_restarts_the_containers_and_keeps_the_pods",
     ),
     Mutant(
         "a pod is drained while traffic is still sent to it",

@@ -36,6 +36,9 @@ HOOKS: Mapping[str, Any] = {
 }
 
 
+IN_PLACE = {"podUpdate": "InPlaceIfPossible"}
+
+
 @dataclass(frozen=True)
 class Play:
     """A scenario: how it is arranged (the arguments of `a_scenario`), and what happens in it."""
@@ -209,6 +212,7 @@ PLAYS = (
     Play("a rollout with every hook", roll_out, {"spec": HOOKS}),
     Play("a rollout by commands", roll_out, {"spec": by_command(merge_patched(SPEC, HOOKS))}),
     Play("a rollout by deletion", roll_out, {"spec": {"strategy": {"removal": "Delete"}}}),
+    Play("a rollout in place", roll_out, {"spec": {**HOOKS, "strategy": IN_PLACE}}),
     Play("a scale-down", scale_down, ORDERED),
     Play("a scale-up in the middle", scale_up_in_the_middle),
     Play("a template changed back in the middle", change_back, {"spec": HOOKS}),

@@ -28,6 +28,13 @@ def _pods_or_percent(field: str) -> Rule:
     )
 
 
+class PodUpdate(StrEnum):
+    """How a drained pod becomes one of another revision."""
+
+    RECREATE = "Recreate"
+    IN_PLACE_IF_POSSIBLE = "InPlaceIfPossible"
+
+
 class Removal(StrEnum):
     """How a released pod is removed."""
 
@@ -175,6 +182,12 @@ class Strategy(Model):
         default=True,
         description="Whether pods of the accepted revision can take over what the wanted one has written. If false, a "
         "pod that dies never comes back at the accepted revision once one has moved, and nothing is rolled back.",
+    )
+    pod_update: PodUpdate = Field(
+        default=PodUpdate.RECREATE,
+        description="How a drained pod becomes one of another revision. Recreate: it is removed, and comes back new. "
+        "InPlaceIfPossible: where the two pod templates differ in images of containers, and in labels or annotations "
+        "beside them, only its containers are restarted; address, node and volumes stay.",
     )
     removal: Removal = Field(
         default=Removal.EVICT,

@@ -62,7 +62,37 @@ class RemovePod:
     message: str
 
 
-Action = WriteLedger | SetFence | MarkPod | RemovePod
+@dataclass(frozen=True)
+class Change:
+    """What turns a pod of one template into one of another; a label or annotation that goes is None."""
+
+    images: Mapping[str, str]
+    labels: Mapping[str, str | None] = field(default_factory=dict)
+    annotations: Mapping[str, str | None] = field(default_factory=dict)
+
+    @property
+    def words(self) -> str:
+        """The new images, for humans."""
+        return ", ".join(f"{name}: {image}" for name, image in self.images.items())
+
+
+@dataclass(frozen=True)
+class UpdateInPlace:
+    """Make the pod one of another revision by one write, and remember the containers that are replaced thereby.
+
+    `otherwise` is done where the API server does not let it be so.
+    """
+
+    pod: PodView
+    revision: str
+    change: Change
+    facts: Facts
+    reason: str
+    message: str
+    otherwise: tuple[MarkPod | RemovePod, ...] = ()
+
+
+Action = WriteLedger | SetFence | MarkPod | RemovePod | UpdateInPlace
 
 
 @dataclass(frozen=True)

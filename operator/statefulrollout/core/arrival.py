@@ -57,9 +57,12 @@ def take_over(stand: Stand, place: Place) -> MarkPod | None:
 
 def start(stand: Stand, place: Place) -> Step:
     """Wait for the kubelet; close the gate of a pod whose containers restarted before it is ready again."""
-    observed = place.stuck or place.pod.unschedulable or "containers are not ready"
+    awaited = place.pod.awaits_restart
+    usual = f"container {awaited[0]} is not restarted yet" if awaited else "containers are not ready"
+    observed = place.stuck or place.pod.unschedulable or usual
     deadline = stand.snapshot.rollout.spec.strategy.progress_deadline_seconds
-    since = max(place.pod.created, place.pod.since("ContainersReady") or 0.0)
+    restart = place.pod.facts.restart if place.pod.facts else None
+    since = max(place.pod.created, place.pod.since("ContainersReady") or 0.0, restart.at if restart else 0.0)
     due = since + deadline if since + deadline > stand.now else None
     step = Step(waiting=Waiting("kubelet", observed), recheck_at=due)
     if _must_close_gate(stand.snapshot, place):

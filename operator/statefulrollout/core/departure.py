@@ -10,10 +10,11 @@ from dataclasses import replace
 from statefulrollout.api import names
 from statefulrollout.api.v1alpha1 import Hook, Removal, Target
 from statefulrollout.core import questions
-from statefulrollout.core.actions import How, MarkPod, RemovePod
+from statefulrollout.core.actions import Change, How, MarkPod, RemovePod, UpdateInPlace
 from statefulrollout.core.budget import may_all_leave
 from statefulrollout.core.containers import containers_of, has_ended
-from statefulrollout.core.snapshot import Facts
+from statefulrollout.core.inplace import verdict_of
+from statefulrollout.core.snapshot import Facts, Restart
 from statefulrollout.core.stages import Place, can_be_asked
 from statefulrollout.core.step import CLOSED, LET_GO, NOBODY_LEFT, OPENED, Stand, Step, Waiting, ask_hook
 
@@ -95,14 +96,26 @@ def migrate(stand: Stand, place: Place) -> Step:
 def _release(stand: Stand, place: Place, step: Step) -> Step:
     if waiting := _fence_waiting(stand, place):
         return replace(step, waiting=waiting)
-    message, facts = f"released for {place.leaves_for}", _leaving_facts(stand, place)
+    verdict = verdict_of(stand.snapshot, place)
+    unlike = f" (not in place: {verdict.why_not})" if verdict.why_not else ""
+    message, facts = f"released for {place.leaves_for}{unlike}", _leaving_facts(stand, place)
     mark = MarkPod(place.pod, "PodReleased", message, {**CLOSED, **LET_GO}, facts=facts)
+    let_go: tuple[MarkPod | RemovePod | UpdateInPlace, ...] = (mark, _removal(stand, place))
+    if verdict.change is not None:
+        let_go = (_update(stand, place, verdict.change, (mark, _removal(stand, place))),)
     completed = (
         entry.model_copy(update={"completed": True})
         for entry in stand.snapshot.ledger.open_hooks
         if entry.uid == place.pod.uid and questions.undo_reaches_others(entry)
     )
-    return replace(step, actions=(mark, _removal(stand, place)), opens=(*step.opens, *completed), waiting=None)
+    return replace(step, actions=let_go, opens=(*step.opens, *completed), waiting=None)
+
+
+def _update(stand: Stand, place: Place, change: Change, otherwise: tuple[MarkPod | RemovePod, ...]) -> UpdateInPlace:
+    replaced = {name: identity for name, identity in containers_of(place.pod).items() if name in change.images}
+    facts = Facts(restart=Restart(replaced, stand.now))
+    message = f"becomes {place.leaves_for} in place ({change.words})"
+    return UpdateInPlace(place.pod, place.leaves_for or "", change, facts, "PodUpdatedInPlace", message, otherwise)
 
 
 def _fence_waiting(stand: Stand, place: Place) -> Waiting | None:

@@ -64,7 +64,8 @@ def open_unattended_gates(pods: Sequence[PodView]) -> tuple[MarkPod, ...]:
     return tuple(
         MarkPod(pod, "GateOpened", message, {names.SERVING: True})
         for pod in pods
-        if pod.gated and not pod.serving and pod.containers_ready and not (pod.facts and pod.facts.wanted)
+        if pod.gated and not pod.serving and pod.containers_ready and not pod.awaits_restart
+        if not (pod.facts and pod.facts.wanted)
     )
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from statefulrollout.api.v1alpha1 import CheckAt, UnhealthyOutdated
 from statefulrollout.core import membership, questions
-from statefulrollout.core.actions import Action, Announcement, MarkPod, RemovePod, WriteLedger
+from statefulrollout.core.actions import Action, Announcement, MarkPod, RemovePod, UpdateInPlace, WriteLedger
 from statefulrollout.core.arrival import restored_pods
 from statefulrollout.core.asks import Ask
 from statefulrollout.core.budget import chosen_before, pods_of, unavailable_ordinals
@@ -147,7 +147,7 @@ def decide(snapshot: Snapshot, now: float) -> Plan:
             *([WriteLedger(ledger)] if ledger != recorded else []),
             *([set_fence] if set_fence else []),
             *(action for action in pod_actions if isinstance(action, MarkPod)),
-            *(action for action in pod_actions if isinstance(action, RemovePod)),
+            *(action for action in pod_actions if isinstance(action, RemovePod | UpdateInPlace)),
         ),
         asks=(
             *members.asks,

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 from statefulrollout.api import names
 from statefulrollout.api.v1alpha1 import Spec
@@ -53,19 +54,29 @@ class PodCondition:
 
 
 @dataclass(frozen=True)
+class Restart:
+    """The restart of a pod in place: the IDs of the containers that shall be replaced, by name, and when it began."""
+
+    containers: Mapping[str, str]
+    at: float
+
+
+@dataclass(frozen=True)
 class Facts:
     """The annotation that says what the pod's conditions were true for.
 
     `wanted` is the revision the pod leaves for (empty while it serves); `containers` maps the name of each
     container to the ID it had. `stuck` says that the pod was chosen because it could not become
     healthy: it serves nobody, so nothing is asked of it. `returning` says that it goes back to service, and is written
-    before anything is taken back: whatever was still to be written for its departure meets another version.
+    before anything is taken back: whatever was still to be written for its departure meets another version. `restart`
+    is that of a pod which was updated in place, until it serves again.
     """
 
     wanted: str = ""
     containers: Mapping[str, str] = field(default_factory=dict)
     stuck: bool = False
     returning: bool = False
+    restart: Restart | None = None
 
 
 @dataclass(frozen=True)
@@ -102,6 +113,14 @@ class PodView:
         """When the condition last changed its status, or None where the pod does not have it."""
         found = self.conditions.get(condition)
         return None if found is None else found.since
+
+    @property
+    def awaits_restart(self) -> tuple[str, ...]:
+        """Names of the containers that the kubelet still has to replace after an update in place."""
+        restart = self.facts.restart if self.facts else None
+        if restart is None:
+            return ()
+        return tuple(each.name for each in self.containers if restart.containers.get(each.name) == each.id)
 
     @property
     def ready(self) -> bool:
@@ -231,6 +250,7 @@ class Snapshot:
     are those of the pods' nodes, by node, where the order is by zone; a node without the label is absent. `may_exec`
     says whether this operator runs commands in pods. `dependencies` are those of every StatefulRollout of the
     namespace, by its name; `unfinished` says of those that ours depends on what they still have before them.
+    `templates` are the pod templates of the set's revisions, where pods may be updated in place.
     """
 
     rollout: Rollout
@@ -245,3 +265,4 @@ class Snapshot:
     may_exec: bool = False
     dependencies: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     unfinished: Mapping[str, str] = field(default_factory=dict)
+    templates: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

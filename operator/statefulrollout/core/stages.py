@@ -123,7 +123,7 @@ def _stage_of(snapshot: Snapshot, target: StatefulSetView, pod: PodView, leaves_
         if leaves_for is not None:
             return Stage.SERVING
         return Stage.UPDATED if is_soaked(snapshot, pod, now) else Stage.SOAKING
-    return Stage.RESTORING if pod.containers_ready else Stage.STARTING
+    return Stage.RESTORING if pod.containers_ready and not pod.awaits_restart else Stage.STARTING
 
 
 def _leaving_stage_of(snapshot: Snapshot, pod: PodView, facts: Facts, now: float) -> Stage:
@@ -216,6 +216,10 @@ def broken_reason_of(snapshot: Snapshot, pod: PodView, now: float) -> str:
     since = max(pod.created, pod.since("ContainersReady") or 0.0)
     if not pod.containers_ready and now >= since + deadline:
         return pod.unschedulable or f"containers not ready for {int(now - since)} s (progressDeadlineSeconds)"
+    restart = pod.facts.restart if pod.facts else None
+    if restart is not None and pod.awaits_restart and now >= restart.at + deadline:
+        late = int(now - restart.at)
+        return f"container {pod.awaits_restart[0]} not restarted for {late} s (progressDeadlineSeconds)"
     return ""
 
 

@@ -14,7 +14,16 @@ from typing import Any, Literal
 import structlog
 
 from statefulrollout.api import names
-from statefulrollout.core.actions import Action, Announcement, How, MarkPod, RemovePod, SetFence, WriteLedger
+from statefulrollout.core.actions import (
+    Action,
+    Announcement,
+    How,
+    MarkPod,
+    RemovePod,
+    SetFence,
+    UpdateInPlace,
+    WriteLedger,
+)
 from statefulrollout.core.snapshot import PodView, StatefulSetView
 from statefulrollout.core.timestamps import timestamp
 from statefulrollout.errors import ApiError, Conflict, NotFound
@@ -79,6 +88,8 @@ class Actor:
                 await self._mark(action)
             case RemovePod():
                 await self._remove(action)
+            case UpdateInPlace():
+                await self._update_in_place(action)
 
     async def _set_fence(self, action: SetFence) -> None:
         patch = [
@@ -127,6 +138,29 @@ class Actor:
         except NotFound:
             return
         await self._tell(action.reason, action.how.value, f"{pod.name}: {action.message}", pod)
+
+    async def _update_in_place(self, action: UpdateInPlace) -> None:
+        pod, change = action.pod, action.change
+        metadata: dict[str, Any] = {
+            "uid": pod.uid,
+            "resourceVersion": self._written.get(pod.uid, pod.version),
+            "labels": {**change.labels, names.REVISION_LABEL: action.revision},
+            "annotations": {**change.annotations, names.FACTS_ANNOTATION: annotation_of(action.facts)},
+        }
+        containers = [{"name": name, "image": image} for name, image in change.images.items()]
+        body = {"metadata": metadata, "spec": {"containers": containers}}
+        path = paths.pods(self.namespace, pod.name)
+        try:
+            await self.kube.call("PATCH", path, body=body, content_type=STRATEGIC_MERGE_PATCH)
+        except ApiError as error:
+            if error.status not in (400, 403, 422):
+                raise
+            note = f"{pod.name}: the update in place was refused ({error.message[:200]}); it is re-created instead"
+            await self._tell("InPlaceRefused", "UpdateInPlace", note, pod, "Warning")
+            for each in action.otherwise:
+                await self._carry_out(each)
+            return
+        await self._tell(action.reason, "UpdateInPlace", f"{pod.name}: {action.message}", pod)
 
     async def _evict(self, pod: PodView) -> None:
         body = {

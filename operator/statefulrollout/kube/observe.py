@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from statefulrollout.api.v1alpha1 import OrderBy, Spec
+from statefulrollout.api.v1alpha1 import OrderBy, PodUpdate, Spec
 from statefulrollout.api.walk import calls_of
 from statefulrollout.core.asks import Report
 from statefulrollout.core.dependencies import unfinished_of
@@ -139,6 +139,7 @@ async def observe(
         zones=await _fetch_zones(zones, spec, workload),
         dependencies={each["metadata"]["name"]: _names_in(each) for each in rollouts.all},
         unfinished=await _fetch_unfinished(kube, namespace, rollouts, workload),
+        templates=await _fetch_templates(kube, namespace, spec, workload),
     )
 
 
@@ -170,6 +171,18 @@ async def _fetch_zones(zones: Zones, spec: Spec, workload: Workload) -> Mapping[
     if order.by is not OrderBy.ZONE or _rests(workload):
         return {}
     return await zones.of({pod.node for pod in workload.pods}, order.topology_key or ZONE_LABEL)
+
+
+async def _fetch_templates(
+    kube: Kube, namespace: str, spec: Spec, workload: Workload
+) -> Mapping[str, Mapping[str, Any]]:
+    """The pod templates of the set's revisions, read while a pod may be updated in place."""
+    target = workload.target
+    if spec.strategy.pod_update is PodUpdate.RECREATE or target is None or _rests(workload):
+        return {}
+    selector = {"labelSelector": views.selector_of(workload.raw["spec"]["selector"])}
+    listed = await kube.list_all(paths.controllerrevisions(namespace), params=selector)
+    return {raw["metadata"]["name"]: views.template_of(raw) for raw in listed if _belongs_to(raw, target.uid)}
 
 
 def _names_in(rollout: Json) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from statefulrollout.core.snapshot import (
     Facts,
     PodCondition,
     PodView,
+    Restart,
     ServiceView,
     StatefulSetView,
 )
@@ -202,9 +203,14 @@ def facts_of(annotation: str | None) -> Facts | None:
     try:
         raw = json.loads(annotation)
         containers = {str(name): str(identity) for name, identity in raw["containers"].items()}
-        return Facts(str(raw["wanted"]), containers, bool(raw["stuck"]), bool(raw.get("returning")))
+        restart = _restart_of(raw["restart"]) if raw.get("restart") else None
+        return Facts(str(raw["wanted"]), containers, bool(raw["stuck"]), bool(raw.get("returning")), restart)
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
+
+
+def _restart_of(raw: Json) -> Restart:
+    return Restart({str(name): str(identity) for name, identity in raw["containers"].items()}, float(raw["at"]))
 
 
 def annotation_of(facts: Facts) -> str:
@@ -212,7 +218,15 @@ def annotation_of(facts: Facts) -> str:
     content: dict[str, object] = {"wanted": facts.wanted, "containers": dict(facts.containers), "stuck": facts.stuck}
     if facts.returning:
         content["returning"] = True
+    if facts.restart:
+        content["restart"] = {"containers": dict(facts.restart.containers), "at": facts.restart.at}
     return json.dumps(content, separators=(",", ":"), sort_keys=True)
+
+
+def template_of(controller_revision: Json) -> Json:
+    """The pod template that a ControllerRevision of a StatefulSet keeps."""
+    template: Json = controller_revision["data"]["spec"]["template"]
+    return {name: value for name, value in template.items() if name != "$patch"}
 
 
 def budget_of(raw: Json, pods: Iterable[PodView]) -> BudgetView:

@@ -29,6 +29,7 @@ class Kubelet:
     Attributes:
         nodes: names of the nodes, which pods take in turn by ordinal.
         down: nodes whose kubelet does nothing any more.
+        deaf: no kubelet notices another image.
         default: behaviour of pods that say nothing.
         lag: seconds from a change of a pod until what the kubelet saw of it is in the pod's status; 0 for at once.
         ended: called with (pod uid, container ID) when an application container has ended.
@@ -40,6 +41,7 @@ class Kubelet:
         self._numbers = itertools.count(1)
         self.nodes = ("node-a", "node-b", "node-c")
         self.down: set[str] = set()
+        self.deaf = False
         self.default = Behaviour()
         self.lag = 0.0
         self.sandboxes: dict[str, Sandbox] = {}
@@ -105,6 +107,7 @@ class Kubelet:
         elif change.type == "ADDED":
             self._timeline.soon(SECONDS_TO_SCHEDULE, f"schedule {change.name}", lambda: self._schedule(uid, change))
         elif sandbox is not None:
+            self._follow_images(sandbox, change.item)
             if is_terminating(change.item) and not sandbox.stopping and sandbox.node not in self.down:
                 sandbox.stopping = True
                 grace = float(change.item["metadata"]["deletionGracePeriodSeconds"])
@@ -117,6 +120,27 @@ class Kubelet:
             elif change.who != KUBELET and not sandbox.noticed:
                 sandbox.noticed = True
                 self._timeline.soon(SECONDS_TO_NOTICE, f"kubelet looks at {sandbox.name}", partial(self._look, sandbox))
+
+    def _follow_images(self, sandbox: Sandbox, pod: Json) -> None:
+        """Containers whose image is another are stopped, with their grace, and started with it."""
+        for container in sandbox.containers:
+            image = image_of(pod, container.name)
+            if image == container.image or sandbox.stopping or self.deaf:
+                continue
+            container.image = image
+            grace = float(pod["spec"].get("terminationGracePeriodSeconds", 30))
+            seconds = SECONDS_TO_NOTICE + min(sandbox.behaviour.stop_seconds, grace)
+            self._plan(sandbox, seconds, f"replaces {container.name}", partial(self._replace, sandbox, container))
+
+    def _replace(self, sandbox: Sandbox, container: Container) -> None:
+        pod = self._server.find("pods", sandbox.namespace, sandbox.name)
+        if pod is None or sandbox.stopping:
+            return
+        sandbox.behaviour = Behaviour.of(pod, self.default)
+        container.waiting = "ContainerCreating"
+        self._end(sandbox, container, 0)
+        self._report(sandbox)
+        self._plan(sandbox, SECONDS_TO_CREATE, "starts", partial(self._start, sandbox, container))
 
     def _schedule(self, uid: str, change: Change) -> None:
         pod = self._server.find("pods", change.item["metadata"]["namespace"], change.name)
@@ -132,7 +156,7 @@ class Kubelet:
         number = next(self._numbers)
         sandbox = Sandbox(
             change.name, pod["metadata"]["namespace"], uid, node, f"10.0.{number // 250}.{number % 250 + 1}", behaviour,
-            [Container(name, application=name == names[0]) for name in names],
+            [Container(name, application=name == names[0], image=image_of(pod, name)) for name in names],
         )  # fmt: skip
         self.sandboxes[uid] = sandbox
         meta = pod["metadata"]
@@ -241,3 +265,8 @@ class Kubelet:
             "pods", meta["namespace"], meta["name"],
             lambda old: dict(strategic_merge_patched(old, {"status": status})), KUBELET, "status",
         )  # fmt: skip
+
+
+def image_of(pod: Json, container: str) -> str:
+    """The image that a container of the pod shall have."""
+    return next(str(each["image"]) for each in pod["spec"]["containers"] if each["name"] == container)

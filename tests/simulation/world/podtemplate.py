@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from statefulrollout.api import names
 from tests.simulation.world.objects import Json, condition_of, copied, epoch_of, is_true, ordinal_of
+from tests.simulation.world.revisions import template_of
 
 UNREACHABLE_PARTITION = 2_147_483_647
 """The largest partition: no ordinal is at or above it."""
@@ -21,7 +22,7 @@ def build_pod(stateful_set: Json, current: Json, update: Json, ordinal: int) -> 
     start = spec.get("ordinals", {}).get("start", 0)
     held = strategy["type"] == "RollingUpdate" and ordinal < start + strategy["rollingUpdate"]["partition"]
     revision = current if held else update
-    template = copied(revision["data"]["template"])
+    template = copied(template_of(revision))
     name = f"{meta['name']}-{ordinal}"
     owner = {"apiVersion": "apps/v1", "kind": "StatefulSet", "name": meta["name"], "uid": meta["uid"]}
     labels = {

@@ -60,6 +60,11 @@ class Request:
         """Whether the call removes a pod."""
         return self.plural == "pods" and (self.method == "DELETE" or self.sub == "eviction")
 
+    @property
+    def restarts(self) -> bool:
+        """Whether the call restarts containers of a pod."""
+        return self.plural == "pods" and self.method == "PATCH" and not self.sub and "spec" in self.body
+
     def __str__(self) -> str:
         return f"{self.method} {self.plural}/{self.name}{'/' if self.sub else ''}{self.sub} -> {self.status}"
 

@@ -21,6 +21,16 @@ def hash_of(template: Json) -> str:
     return "".join(_LETTERS[byte % len(_LETTERS)] for byte in digest)
 
 
+def data_of(template: Json) -> Json:
+    """What a revision keeps: a patch that puts the template back."""
+    return {"spec": {"template": {**template, "$patch": "replace"}}}
+
+
+def template_of(revision: Json) -> Json:
+    """The template that a revision keeps."""
+    return {name: value for name, value in revision["data"]["spec"]["template"].items() if name != "$patch"}
+
+
 class History:
     """The revisions of every StatefulSet."""
 
@@ -48,7 +58,7 @@ class History:
     def _update_of(self, stateful_set: Json, revisions: list[Json]) -> Json:
         template = stateful_set["spec"]["template"]
         number = revisions[-1]["revision"] + 1 if revisions else 1
-        equal = [revision for revision in revisions if revision["data"] == {"template": template}]
+        equal = [revision for revision in revisions if revision["data"] == data_of(template)]
         meta = stateful_set["metadata"]
         if equal and equal[-1] is revisions[-1]:
             return equal[-1]
@@ -66,7 +76,7 @@ class History:
                 "ownerReferences": [{**owner, "controller": True}],
             },
             "revision": number,
-            "data": {"template": template},
+            "data": data_of(template),
         }
         return self._server.create("controllerrevisions", meta["namespace"], body, STATEFULSET_CONTROLLER)
 

@@ -57,6 +57,7 @@ class Container:
 
     name: str
     application: bool
+    image: str = ""
     id: str = ""
     running: bool = False
     ready: bool = False

@@ -8,12 +8,23 @@ from typing import Any
 import pytest
 
 from statefulrollout.api import names
-from statefulrollout.core.actions import Action, Announcement, How, MarkPod, RemovePod, SetFence, WriteLedger
-from statefulrollout.core.snapshot import Facts
+from statefulrollout.core.actions import (
+    Action,
+    Announcement,
+    Change,
+    How,
+    MarkPod,
+    RemovePod,
+    SetFence,
+    UpdateInPlace,
+    WriteLedger,
+)
+from statefulrollout.core.snapshot import Facts, Restart
 from statefulrollout.errors import ApiError, NotLeader
 from statefulrollout.kube import paths
 from statefulrollout.kube.act import Actor
 from statefulrollout.kube.client import JSON_PATCH, STRATEGIC_MERGE_PATCH
+from statefulrollout.kube.views import facts_of
 from tests.builders import NOW, a_ledger, a_pod, a_rolling_set
 from tests.unit.kube.recorder import RecordedEvents, RecordedKube, Word
 
@@ -35,6 +46,15 @@ ISOLATE = MarkPod(
 FORWARD = SetFence({"type": "OnDelete"}, "RolloutMoves", "it moves")
 EVICT = RemovePod(POD, How.EVICT, "PodRemoved", "makes room for v2")
 DELETE = RemovePod(POD, How.DELETE, "PodRemoved", "makes room for v2")
+UPDATE = UpdateInPlace(
+    POD,
+    "v2",
+    Change({"store": "db:2"}, {"tier": None}, {"note": "2"}),
+    Facts(restart=Restart({"store": "c://1"}, NOW)),
+    "PodUpdatedInPlace",
+    "becomes v2 in place (store: db:2)",
+    otherwise=(EVICT,),
+)
 LEDGER = WriteLedger(a_ledger())
 JUDGED = {"uid": "uid-db-2", "resourceVersion": "72"}
 
@@ -293,3 +313,32 @@ async def test_words_that_belong_to_no_action_are_said_too(stage: Stage, warning
         Word("Pod/db-2", "Normal", "Word", "on it"),
     ]
     assert stage.kube.calls == []
+
+
+async def test_an_update_in_place_is_one_write_on_the_version_that_was_judged(stage: Stage) -> None:
+    await stage.act(UPDATE)
+    (call,) = stage.kube.calls
+    assert (call.method, call.path, call.content_type) == ("PATCH", DELETION, STRATEGIC_MERGE_PATCH)
+    metadata = call.body["metadata"]
+    assert {name: metadata[name] for name in JUDGED} == JUDGED
+    assert metadata["labels"] == {"tier": None, names.REVISION_LABEL: "v2"}
+    assert metadata["annotations"]["note"] == "2"
+    assert facts_of(metadata["annotations"][names.FACTS_ANNOTATION]) == UPDATE.facts
+    assert call.body["spec"] == {"containers": [{"name": "store", "image": "db:2"}]}
+    note = "db-2: becomes v2 in place (store: db:2)"
+    assert Word("Pod/db-2", "Normal", "PodUpdatedInPlace", note) in stage.events.words
+
+
+@pytest.mark.parametrize("status", [400, 403, 422])
+async def test_an_update_in_place_that_is_refused_is_said_and_the_pod_goes_as_usual(stage: Stage, status: int) -> None:
+    stage.kube.refuse("PATCH", DELETION, status, "images are signed")
+    await stage.act(UPDATE)
+    assert stage.kube.calls[-1].path == EVICTION
+    note = "db-2: the update in place was refused (images are signed); it is re-created instead"
+    assert Word("Pod/db-2", "Warning", "InPlaceRefused", note) in stage.events.words
+
+
+async def test_an_update_in_place_that_comes_late_changes_nothing(stage: Stage) -> None:
+    stage.kube.refuse("PATCH", DELETION, 409)
+    assert await stage.act(UPDATE) is False
+    assert stage.sent == [("PATCH", DELETION)]

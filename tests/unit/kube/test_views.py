@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from statefulrollout.api import names
-from statefulrollout.core.snapshot import ContainerView, Facts, PodCondition
+from statefulrollout.core.snapshot import ContainerView, Facts, PodCondition, Restart
 from statefulrollout.kube import views
 from tests.builders import NOW, a_pod
 from tests.unit.kube.recorder import Json, a_raw_pod, a_raw_set
@@ -123,7 +123,14 @@ def test_facts_that_cannot_be_read_are_none(annotation: str | None) -> None:
     assert views.facts_of(annotation) is None
 
 
-@pytest.mark.parametrize("facts", [Facts(), Facts("v2", {"store": "c://1", "log": ""}, stuck=True)])
+@pytest.mark.parametrize(
+    "facts",
+    [
+        Facts(),
+        Facts("v2", {"store": "c://1", "log": ""}, stuck=True),
+        Facts(restart=Restart({"store": "c://1"}, 1800000000.25)),
+    ],
+)
 def test_facts_survive_being_written(facts: Facts) -> None:
     assert views.facts_of(views.annotation_of(facts)) == facts
 

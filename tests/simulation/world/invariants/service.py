@@ -92,9 +92,9 @@ class I2Drained(Rule):
     def on_change(self, change: Change) -> str | None:
         if change.plural != "pods" or change.before is None or change.after is None:
             return None
-        if is_true(change.before, names.RELEASED) or not is_true(change.after, names.RELEASED):
-            return None
-        return self._problem(change.after)
+        released = is_true(change.after, names.RELEASED) and not is_true(change.before, names.RELEASED)
+        restarted = change.who == OPERATOR and _images_of(change.before) != _images_of(change.after)
+        return self._problem(change.after) if released or restarted else None
 
     def _problem(self, pod: Json) -> str | None:
         sandbox = self._world.kubelet.of(pod)
@@ -130,6 +130,8 @@ class I3Judged(Rule):
         return None
 
     def on_request(self, request: Request) -> str | None:
+        if request.restarts and "uid" not in request.body["metadata"]:
+            return f"{request} carries no UID"
         if not request.destroys:
             return None
         options = (request.body or {}).get("deleteOptions") if request.sub else request.body
@@ -139,6 +141,10 @@ class I3Judged(Rule):
         if stateful_set is None or stateful_set["status"].get("observedGeneration", 0) >= self._written:
             return None
         return f"{request} before the StatefulSet controller had seen the fence that we wrote"
+
+
+def _images_of(pod: Json) -> list[str]:
+    return [container["image"] for container in pod["spec"]["containers"]]
 
 
 def _serving_endpoints(world: World) -> set[str]:

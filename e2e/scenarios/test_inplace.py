@@ -1,0 +1,69 @@
+"""Pods that are updated in place: the same pods with new containers, and nobody notices."""
+
+from __future__ import annotations
+
+import pytest
+
+from e2e.harness.journal import PODS
+from e2e.harness.kubectl import Json
+from e2e.harness.shop import IMAGE, NAME, Shop
+from e2e.scenarios.conftest import OpenShop
+
+IN_PLACE: Json = {"soakSeconds": 1, "podUpdate": "InPlaceIfPossible"}
+OTHER_IMAGE = "docker.io/library/kvstore:dev"
+"""The same image by its full name: another template, and nothing to pull."""
+NOWHERE = "kvstore:nowhere"
+
+
+def use_image(shop: Shop, image: str, **container: object) -> None:
+    shop.change_containers([{"name": NAME, "image": image, **container}])
+
+
+@pytest.mark.parametrize("policy", ["OrderedReady", "Parallel"])
+def test_another_image_restarts_the_containers_and_keeps_the_pods(open_shop: OpenShop, policy: str) -> None:
+    shop = open_shop(policy=policy, rollout={"strategy": IN_PLACE})
+    before = {pod.uid: pod.containers[NAME] for pod in shop.pods}
+    use_image(shop, OTHER_IMAGE)
+    shop.await_complete()
+    after = {pod.uid: pod.containers[NAME] for pod in shop.pods}
+    assert after.keys() == before.keys()
+    assert not {*after.values()} & {*before.values()}
+    assert shop.was_said("in place (kvstore: docker.io/library/kvstore:dev)")
+    shop.assert_nobody_noticed()
+
+
+def test_an_image_that_cannot_be_had_goes_back_by_itself(open_shop: OpenShop) -> None:
+    strategy = {**IN_PLACE, "progressDeadlineSeconds": 20, "onFailure": "Rollback"}
+    shop = open_shop(rollout={"strategy": strategy})
+    use_image(shop, NOWHERE)
+    shop.await_stalled("at revision", "again", "kvstore-2")
+    shop.wait("every pod to serve again", lambda: len(shop.pods) == 3 and all(pod.ready for pod in shop.pods))
+    use_image(shop, OTHER_IMAGE)
+    shop.await_complete()
+    shop.assert_nobody_noticed()
+
+
+def test_more_than_an_image_is_re_created_and_says_why(open_shop: OpenShop) -> None:
+    shop = open_shop(rollout={"strategy": IN_PLACE})
+    before = {pod.uid for pod in shop.pods}
+    use_image(shop, OTHER_IMAGE, env=[{"name": "VERSION", "value": "2"}])
+    shop.await_complete()
+    assert not before & {pod.uid for pod in shop.pods}
+    assert shop.was_said("(not in place: spec.containers[kvstore].env differs)")
+    shop.assert_nobody_noticed()
+
+
+def test_giving_the_revision_up_goes_back_in_place(open_shop: OpenShop) -> None:
+    shop = open_shop(rollout={"strategy": {**IN_PLACE, "soakSeconds": 10}})
+    before = {pod.uid for pod in shop.pods}
+    use_image(shop, OTHER_IMAGE)
+    shop.wait("two pods to be new", lambda: shop.revisions().count(shop.wanted) == 2)
+    shop.patch_rollout({"abort": {"revision": shop.wanted}})
+    shop.wait("all to be back", lambda: shop.rollout["status"]["phase"] == "RolledBack")
+    assert {pod.uid for pod in shop.pods} == before
+    assert {item["spec"]["containers"][0]["image"] for item in shop.journal.items(PODS) if _is_stores(item)} == {IMAGE}
+    shop.assert_nobody_noticed()
+
+
+def _is_stores(item: Json) -> bool:
+    return bool(item["metadata"]["name"].startswith(f"{NAME}-"))
