@@ -54,10 +54,11 @@ def test_more_than_an_image_is_re_created_and_says_why(open_shop: OpenShop) -> N
 
 
 def test_giving_the_revision_up_goes_back_in_place(open_shop: OpenShop) -> None:
-    shop = open_shop(rollout={"strategy": {**IN_PLACE, "soakSeconds": 10}})
+    shop = open_shop(rollout={"strategy": IN_PLACE})
     before = {pod.uid for pod in shop.pods}
+    shop.set_faults({"drain": {"mode": "accept-202", "seconds": 60}}, 0)
     use_image(shop, OTHER_IMAGE)
-    shop.wait("two pods to be new", lambda: shop.revisions().count(shop.wanted) == 2)
+    shop.await_stage(0, "Draining")
     shop.patch_rollout({"abort": {"revision": shop.wanted}})
     shop.wait("all to be back", lambda: shop.rollout["status"]["phase"] == "RolledBack")
     assert {pod.uid for pod in shop.pods} == before
