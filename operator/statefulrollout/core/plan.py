@@ -138,7 +138,7 @@ def decide(snapshot: Snapshot, now: float) -> Plan:
     leaving = {mark.pod.uid for mark in chosen}
     if any(waiting.name == rollout_is_prepared.__name__ for waiting in held.values()):
         preparing = begin_next(around, preparing, now)
-    ledger = ledger_after(snapshot, members.declaration, steps, leaving | shut, now)
+    ledger = ledger_after(around, members.declaration, steps, leaving | shut, now)
     ledger = ledger.model_copy(update={"preparations": preparing.entries})
     set_fence = build_set_fence(target, fence, ours=recorded.original_strategy is not None)
     pod_actions = [*(action for uid, step in steps.items() if uid not in leaving for action in step.actions), *chosen]

@@ -16,7 +16,14 @@ from statefulrollout.core.asks import Answer, Ask, Report
 from statefulrollout.core.goal import is_given_up
 from statefulrollout.core.judging import judge_hook, patience_ends_at
 from statefulrollout.core.ledger import Prepared
-from statefulrollout.core.questions import REQUEST, Surroundings, ask_of_undo, document_of, request_of
+from statefulrollout.core.questions import (
+    REQUEST,
+    Surroundings,
+    addressed_anew,
+    ask_of_undo,
+    document_of,
+    request_of,
+)
 from statefulrollout.core.step import passed_over
 
 
@@ -48,8 +55,7 @@ def plan_preparations(around: Surroundings, now: float) -> Preparing:
     snapshot = around.snapshot
     hooks = {hook.name: hook for hook in snapshot.rollout.spec.before_rollout}
     entries = {
-        entry.name: _addressed_anew(around, hooks[entry.name], entry) if entry.name in hooks else entry
-        for entry in snapshot.ledger.preparations
+        entry.name: _addressed_anew(around, hooks.get(entry.name), entry) for entry in snapshot.ledger.preparations
     }
     gone = [entry for entry in entries.values() if entry.name not in hooks]
     if gone or is_over(around):
@@ -143,14 +149,13 @@ def _ask_of_preparation(around: Surroundings, hook: Preparation, entry: Prepared
 def _prepared_of(around: Surroundings, hook: Preparation, now: float) -> Prepared:
     """What the ledger remembers of a step of `beforeRollout` before it is begun."""
     identity = f"{around.snapshot.rollout.uid}/{hook.name}/{int(now * 1000)}"
-    return _addressed_anew(around, hook, Prepared(name=hook.name, id=identity, since=now))
+    undo = None
+    if hook.undo is not None:
+        document = document_of(around, f"undo-{hook.name}", identity, now + hook.deadline_seconds, None)
+        undo = REQUEST.dump_python(request_of(around, hook.undo, None, document), mode="json")
+    return Prepared(name=hook.name, id=identity, since=now, undo=undo)
 
 
-def _addressed_anew(around: Surroundings, hook: Preparation, entry: Prepared) -> Prepared:
-    """The entry with its undo as it would be asked now, where that goes to others than before."""
-    if hook.undo is None:
-        return entry.model_copy(update={"undo": None})
-    document = document_of(around, f"undo-{hook.name}", entry.id, entry.since + hook.deadline_seconds, None)
-    undo = REQUEST.dump_python(request_of(around, hook.undo, None, document), mode="json")
-    same = entry.undo is not None and entry.undo["to"] == undo["to"] and entry.undo["what"] == undo["what"]
-    return entry if same else entry.model_copy(update={"undo": undo})
+def _addressed_anew(around: Surroundings, hook: Preparation | None, entry: Prepared) -> Prepared:
+    undo = addressed_anew(around, entry.undo, hook.undo if hook else None, None)
+    return entry if undo == entry.undo else entry.model_copy(update={"undo": undo})

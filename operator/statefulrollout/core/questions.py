@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -217,6 +217,34 @@ def ask_of_undo(entry: OpenHook | Prepared) -> Ask | None:
         return None
     what = entry.hook if isinstance(entry, OpenHook) else entry.name
     return Ask(id=f"undo/{entry.id}", title=f"undo of {what}", request=REQUEST.validate_python(entry.undo))
+
+
+def addressed_anew(
+    around: Surroundings, undo: dict[str, Any] | None, call: Call | None, pod: PodView | None
+) -> dict[str, Any] | None:
+    """A remembered undo without anybody who is gone: whoever the call addresses now is asked in their place.
+
+    Args:
+        around: the pods that there are.
+        undo: the resolved call, as the ledger keeps it.
+        call: the same as the spec has it now; None where it does not any more.
+        pod: the pod that the hook is about, where there is one still.
+
+    Returns:
+        None where nobody is left who was told.
+    """
+    if undo is None:
+        return None
+    request, present = REQUEST.validate_python(undo), {place.pod.uid for place in around.places}
+    kept = tuple(address for address in request.to if not address.uid or address.uid in present)
+    if len(kept) == len(request.to):
+        return undo
+    if call is not None and call.target is not Target.POD:
+        kept = _addresses_of(around, call, pod, None)
+    elif not kept:
+        return None
+    dumped: dict[str, Any] = REQUEST.dump_python(replace(request, to=kept), mode="json")
+    return dumped
 
 
 def undo_reaches_others(entry: OpenHook) -> bool:

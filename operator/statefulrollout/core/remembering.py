@@ -12,16 +12,18 @@ from collections.abc import Set as AbstractSet
 from statefulrollout.core import questions
 from statefulrollout.core.asks import Answer, Ask
 from statefulrollout.core.budget import chosen_before
-from statefulrollout.core.ledger import Choice, Declaration, Ledger
+from statefulrollout.core.ledger import Choice, Declaration, Ledger, OpenHook
+from statefulrollout.core.questions import Surroundings
 from statefulrollout.core.snapshot import Snapshot
 from statefulrollout.core.step import Step
 
 
 def ledger_after(
-    snapshot: Snapshot, declaration: Declaration, steps: Mapping[str, Step], gone: AbstractSet[str], now: float
+    around: Surroundings, declaration: Declaration, steps: Mapping[str, Step], gone: AbstractSet[str], now: float
 ) -> Ledger:
     """The ledger as it shall be; `gone` are the UIDs of the pods that are taken out of service now."""
-    entries = {entry.id: entry for entry in snapshot.ledger.open_hooks}
+    snapshot = around.snapshot
+    entries = {entry.id: _addressed_anew(around, entry) for entry in snapshot.ledger.open_hooks}
     for step in steps.values():
         for identity in step.closes:
             entries.pop(identity, None)
@@ -37,6 +39,15 @@ def ledger_after(
             "chosen_at": snapshot.ledger.chosen_at if gone <= chosen_before(snapshot) else now,
         }
     )
+
+
+def _addressed_anew(around: Surroundings, entry: OpenHook) -> OpenHook:
+    """The entry with an undo that goes to nobody who is gone."""
+    spec = around.snapshot.rollout.spec
+    hook = {"drain": spec.drain, "migrate": spec.migrate, "restore": spec.restore}.get(entry.hook)
+    pod = next((place.pod for place in around.places if place.pod.uid == entry.uid), None)
+    undo = questions.addressed_anew(around, entry.undo, hook.undo if hook else None, pod)
+    return entry if undo == entry.undo else entry.model_copy(update={"undo": undo})
 
 
 def _choices_after(snapshot: Snapshot, gone: AbstractSet[str]) -> tuple[Choice, ...]:

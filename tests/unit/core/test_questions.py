@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
-from statefulrollout.api.v1alpha1 import Exec, Http
+from statefulrollout.api.v1alpha1 import Call, Exec, Http
 from statefulrollout.core.asks import Address, Ask
 from statefulrollout.core.ledger import Ledger
 from statefulrollout.core.membership import roster_of
 from statefulrollout.core.questions import (
     Surroundings,
+    addressed_anew,
     ask_of_check,
     ask_of_hook,
     ask_of_membership,
@@ -268,6 +269,31 @@ def test_an_undo_reaches_others_or_the_pod_alone(others: bool, undo: dict[str, A
     entry = open_drain(**({"undo": undo} if undo else {}))
     assert (ask_of_undo(entry) is None) is (undo is None)
     assert undo_reaches_others(entry) is others
+
+
+REPLACED = a_pod("db-1", "uid-of-another")
+
+
+@pytest.mark.parametrize(
+    ("asked_now", "target", "present", "still_in_spec"),
+    [
+        (["uid-db-0", "uid-db-1"], "Peers", THREE, True),
+        (["uid-db-0", "uid-of-another"], "Peers", (a_pod("db-0"), REPLACED, LEAVING), True),
+        (["uid-db-0"], "Peers", (a_pod("db-0"), REPLACED, LEAVING), False),
+        (["uid-of-another"], "AnyPeer", (REPLACED, LEAVING), True),
+        (None, "Peers", (LEAVING,), False),
+        (["uid-db-2"], "Pod", THREE, True),
+        (None, "Pod", pods(2), True),
+    ],
+)
+def test_an_undo_goes_to_nobody_who_is_gone(
+    asked_now: list[str] | None, target: str, present: tuple[PodView, ...], still_in_spec: bool
+) -> None:
+    told = open_drain(undo=a_call("/undo", target)).undo
+    call = Call.model_validate(a_call("/undo", target)) if still_in_spec else None
+    pod = next((pod for pod in present if pod.uid == LEAVING.uid), None)
+    undo = addressed_anew(around(*present), told, call, pod)
+    assert (undo and [address["uid"] for address in undo["to"]]) == asked_now
 
 
 def membership_ask(*present: PodView, target: str = "AnyPeer", coordinator: str = "uid-db-1") -> Ask:
