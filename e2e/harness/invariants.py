@@ -141,7 +141,7 @@ class I2Drained(Rule):
         if pod.fact_containers.items() - pod.running_containers.items():
             return f"{pod.name} was released for {pod.fact_containers}, and {pod.running_containers} run in it"
         declaration = before.ledger.get("spec", {}).get("declaration", {})
-        binding = before.rollout.get("spec", {}).get("membership", {}).get("onTimeout") == "Pause"
+        binding = before.rollout.get("spec", {}).get("membership", {}).get("onTimeout", "Proceed") != "Proceed"
         members = {member["uid"] for member in declaration.get("members", ())}
         if binding and (not declaration.get("done") or pod.uid in members):
             return f"{pod.name} was released, but no declaration of the members without it was done"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from statefulrollout.api import names
@@ -185,4 +187,29 @@ async def test_what_is_not_reversible_stays_and_a_pod_that_dies_comes_back_at_it
     await scenario.world.run(limit_seconds=60)
     assert scenario.images() == ["kvstore:1", "kvstore:1", "kvstore:2"]
     scenario.world.application.heal()
+    await scenario.until_complete()
+
+
+@pytest.mark.parametrize(
+    ("hook", "spec"),
+    [
+        ("drain", {"drain": {"deadlineSeconds": 10, "onTimeout": "Rollback"}}),
+        ("members", {"membership": {"stallSeconds": 10, "onTimeout": "Rollback"}}),
+        ("restore", {"restore": {**RESTORE, "deadlineSeconds": 10, "onTimeout": "Rollback"}}),
+    ],
+)
+async def test_a_hook_that_takes_longer_than_a_rollout_may_wait_for_gives_the_revision_up(
+    hook: str, spec: dict[str, Any]
+) -> None:
+    scenario = await a_scenario(replicas=3, policy="Parallel", spec=spec)
+    application = scenario.world.application
+    application.script(hook, 202, forever=True)
+    await scenario.roll_out()
+    await scenario.until_condition(names.DEGRADED, "RollingBack")
+    application.heal()
+    message = await scenario.until_back()
+    assert "failed (HookTimedOut)" in message
+    assert all(gates(scenario.world))
+    assert scenario.world.lost_keys == set()
+    await scenario.roll_out("kvstore:3")
     await scenario.until_complete()

@@ -36,6 +36,7 @@ class OnTimeout(StrEnum):
 
     PAUSE = "Pause"
     PROCEED = "Proceed"
+    ROLLBACK = "Rollback"
 
 
 class CheckAt(StrEnum):
@@ -111,6 +112,7 @@ class Hook(Model):
     on_timeout: OnTimeout = Field(
         default=OnTimeout.PAUSE,
         description="What a deadline or a stall means. Pause: no pod goes further until a human decides. "
+        "Rollback: the revision has failed, and its pods go back to the accepted one. "
         "Proceed: go on without the step, announced in an event. It never counts as success.",
     )
 
@@ -189,6 +191,7 @@ class Membership(Model):
     on_timeout: OnTimeout = Field(
         default=OnTimeout.PAUSE,
         description="What a deadline or a stall means. Pause: no pod goes further until a human decides. "
+        "Rollback: the revision has failed, and its pods go back to the accepted one. "
         "Proceed: go on although the declaration is not done, announced in an event. It never counts as success.",
     )
     away_seconds: Seconds = Field(

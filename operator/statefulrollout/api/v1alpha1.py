@@ -134,6 +134,15 @@ class Spec(Model):
             field_path=".abort",
         ),
         Rule(
+            rule="self.strategy.reversible || !("
+            + " || ".join(
+                f"(has(self.{hook}) && self.{hook}.onTimeout == 'Rollback')"
+                for hook in ("drain", "migrate", "membership", "restore")
+            )
+            + " || (has(self.beforeRollout) && self.beforeRollout.exists(step, step.onTimeout == 'Rollback')))",
+            message="strategy.reversible is false, so nothing can go back: set onTimeout to Pause in every hook",
+        ),
+        Rule(
             rule="!has(self.abort) || !has(self.retry) || self.abort.revision != self.retry.revision",
             message="abort gives up the revision that retry tries again: remove one of the two",
             field_path=".retry",

@@ -24,8 +24,9 @@ def is_given_up(snapshot: Snapshot) -> bool:
     target, strategy = snapshot.target, snapshot.rollout.spec.strategy
     if target is None or target.current_revision == target.update_revision or not strategy.reversible:
         return False
-    failed = strategy.on_failure is OnFailure.ROLLBACK and has_failed(snapshot, target.update_revision)
-    return failed or is_aborted(snapshot)
+    failure = failure_of(snapshot, target.update_revision)
+    back = failure is not None and (failure.gives_up or strategy.on_failure is OnFailure.ROLLBACK)
+    return back or is_aborted(snapshot)
 
 
 def is_aborted(snapshot: Snapshot) -> bool:

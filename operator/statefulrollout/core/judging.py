@@ -1,7 +1,7 @@
 """What an answer of the application means for the rollout: done, wait, or trouble.
 
 *Error* (could not ask) and *failed* (it said no) are different words everywhere. A timeout never counts as success:
-it is trouble that pauses the rollout until the hook answers after all, unless the user said `onTimeout: Proceed`.
+it is trouble that pauses the rollout until the hook answers after all, unless the user said otherwise (`onTimeout`).
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ class Judgement:
         stalled: whether it makes no progress for longer than it may.
         passed_over: it counts as finished by the user's word only.
         failed: the application said no.
+        gives_up: it has taken too long, and the user wants the revision rolled back then.
     """
 
     done: bool
@@ -31,6 +32,7 @@ class Judgement:
     stalled: bool = False
     passed_over: bool = False
     failed: bool = False
+    gives_up: bool = False
 
 
 def judge_hook(
@@ -55,7 +57,8 @@ def judge_hook(
     expired = still or age >= hook.deadline_seconds
     if expired and hook.on_timeout is OnTimeout.PROCEED:
         return Judgement(done=True, observed=f"passed over (onTimeout: Proceed): {trouble}", passed_over=True)
-    return Judgement(done=False, observed=observed, trouble=trouble, stalled=still)
+    gives_up = expired and hook.on_timeout is OnTimeout.ROLLBACK
+    return Judgement(done=False, observed=observed, trouble=trouble, stalled=still, gives_up=gives_up)
 
 
 def patience_ends_at(hook: Hook | Membership, since: float, report: Report | None, now: float) -> float | None:

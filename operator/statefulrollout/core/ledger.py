@@ -27,6 +27,8 @@ class FailedRevision(Entry):
     at: float
     left: bool = False
     """Whether another revision has been wanted since; wanted again, it is tried again."""
+    gives_up: bool = False
+    """Whether its pods go back whatever `onFailure` says: a hook with `onTimeout: Rollback` took too long."""
 
 
 class Member(Entry):

@@ -21,6 +21,7 @@ DRAINS: tuple[Any, ...] = (
     {"undo": UNDO, "deadlineSeconds": 10, "onTimeout": "Proceed"},
     None,
 )
+GIVING_UP: Any = {"undo": UNDO, "deadlineSeconds": 10, "onTimeout": "Rollback"}
 MEMBERSHIPS: tuple[Any, ...] = ({}, {"stallSeconds": 20}, {"awaySeconds": 20, "unknownAfterSeconds": 5}, None)
 STEPS: tuple[list[Any], ...] = (
     [],
@@ -54,6 +55,7 @@ PREPARE = {
     "undo": {"http": {"port": "admin", "path": "/prepare", "method": "DELETE"}, "target": "AnyPeer"},
 }
 MIGRATE = {"apply": {"http": {"port": "admin", "path": "/migrate"}}}
+UNDO_AMONG_PEERS = {"http": {"port": "admin", "path": "/migrate", "method": "DELETE"}, "target": "Peers"}
 RESTORE = {"apply": {"http": {"port": "admin", "path": "/restore"}}}
 CHECK = {
     "name": "green",
@@ -82,12 +84,12 @@ def specs(draw: st.DrawFn) -> dict[str, Any]:
     }
     spec = {
         "strategy": strategy,
-        "drain": draw(st.sampled_from(DRAINS)),
+        "drain": draw(st.sampled_from((*DRAINS, GIVING_UP) if strategy["reversible"] else DRAINS)),
         "deletionPolicy": draw(st.sampled_from(("Freeze", "Release"))),
     }
     for name, values in (
         ("membership", MEMBERSHIPS),
-        ("migrate", (None, MIGRATE)),
+        ("migrate", (None, MIGRATE, {**MIGRATE, "undo": UNDO_AMONG_PEERS})),
         ("restore", (None, RESTORE)),
         ("capacity", CAPACITIES),
         ("beforeRollout", (None, None, [PREPARE])),

@@ -219,6 +219,13 @@ REFUSED_BY_SCHEMA = [
         "spec.beforeRollout[0]",
         ("set target to AnyPeer, Peers or Service",),
     ),
+    BadSpec(
+        "hook that rolls back what cannot go back",
+        merged(strategy(reversible=False), drain(onTimeout="Rollback")),
+        "schema",
+        "spec",
+        ("set onTimeout to Pause",),
+    ),
     BadSpec("call takes for ever", drain_call(timeoutSeconds=3600), "schema", "spec.drain.apply.timeoutSeconds"),
     BadSpec(
         "settles past its deadline",

@@ -57,7 +57,7 @@ def rollout_spec(world: World) -> Json:
 
 def is_binding(spec: Json, hook: str) -> bool:
     """Whether a hook is given, and its failure may not be passed over."""
-    return spec.get(hook) is not None and spec[hook].get("onTimeout", "Pause") == "Pause"
+    return spec.get(hook) is not None and spec[hook].get("onTimeout") != "Proceed"
 
 
 def resolved(value: int | str, replicas: int) -> int:

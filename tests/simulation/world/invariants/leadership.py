@@ -95,8 +95,9 @@ class I11Outdated(_Departures):
 
     def _is_given_up(self, read: Read) -> bool:
         ledger = self.world.server.find(names.LEDGER_PLURAL, NAMESPACE, NAME)
-        failed = [each["revision"] for each in (ledger["spec"].get("failed") or [])] if ledger else []
-        rolls_back = read.strategy.get("onFailure") == "Rollback" and read.wanted in failed
+        failed = (ledger["spec"].get("failed") or []) if ledger else []
+        always = read.strategy.get("onFailure") == "Rollback"
+        rolls_back = any(each["revision"] == read.wanted and (always or each.get("givesUp")) for each in failed)
         return rolls_back or (read.spec.get("abort") or {}).get("revision") == read.wanted
 
 
