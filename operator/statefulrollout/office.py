@@ -29,6 +29,7 @@ from statefulrollout.kube.exec import execute
 from statefulrollout.kube.leader import Leader
 from statefulrollout.kube.queue import WorkQueue
 from statefulrollout.kube.reflector import Key
+from statefulrollout.kube.secrets import Secrets
 from statefulrollout.reconcile import Reconciler
 from statefulrollout.settings import Settings
 
@@ -88,7 +89,8 @@ class Office:
         clock, wake = self.means.clock, self.queue.wake_up
         async with AsyncExitStack() as stack:
             session = await stack.enter_async_context(self.means.open_session())
-            reach = Reach(session, partial(execute, self.kube) if self.settings.exec_enabled else None)
+            run_commands = partial(execute, self.kube) if self.settings.exec_enabled else None
+            reach = Reach(session, Secrets(self.kube, clock), run_commands)
             hooks = HookRunner(reach, wake, lambda: self.leader.is_leader, clock)
             stack.push_async_callback(hooks.aclose)
             events = Events(self.kube, self.settings.pod_name, clock)

@@ -12,6 +12,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, StrictInt, StrictStr
 
+from statefulrollout.api.credentials import AuthFrom, Scheme, Tls
 from statefulrollout.api.model import DnsName, IntOrString, Model, Rule
 
 _TEMPLATE = Rule(
@@ -30,13 +31,24 @@ class Target(StrEnum):
 
 
 class Http(Model):
-    """One HTTP request. Redirects are not followed and no credentials are added."""
+    """One HTTP request. Redirects are not followed."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
             rule="!has(self.body) || self.method != 'GET'",
             message="a GET carries no body: remove body, or choose method POST, PUT, PATCH or DELETE",
             field_path=".body",
+        ),
+        Rule(
+            rule="(self.scheme == 'HTTPS') == has(self.tls)",
+            message="tls says whom to trust where scheme is HTTPS, and there alone: add it, or set scheme to HTTP",
+            field_path=".tls",
+        ),
+        Rule(
+            rule="!has(self.authFrom) || !has(self.headers) || "
+            "!self.headers.exists(name, name.matches('(?i)^authorization$'))",
+            message="authFrom writes the header Authorization: remove one of the two",
+            field_path=".authFrom",
         ),
     )
 
@@ -66,6 +78,13 @@ class Http(Model):
     )
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = Field(
         default="POST", description="Method of the request. The same request is repeated until its answer is final."
+    )
+    scheme: Scheme = Field(default=Scheme.HTTP, description="HTTP, or HTTPS with the authority in tls.")
+    tls: Tls | None = Field(default=None, description="Whom to trust. Only where scheme is HTTPS.")
+    auth_from: AuthFrom | None = Field(
+        default=None,
+        description="Credentials from a Secret, for the header Authorization. The operator must have been given the "
+        "right to read that Secret.",
     )
     headers: Annotated[
         dict[str, Annotated[str, Field(max_length=2048), _TEMPLATE]],

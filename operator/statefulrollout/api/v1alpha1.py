@@ -15,6 +15,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from statefulrollout.api.calls import Call, Exec, Http, ServiceRef, Target
+from statefulrollout.api.credentials import AuthFrom, AuthType, CaFrom, Scheme, Tls
 from statefulrollout.api.hooks import (
     Check,
     CheckAt,
@@ -49,6 +50,9 @@ from statefulrollout.api.strategy import (
 
 __all__ = [
     "Abort",
+    "AuthFrom",
+    "AuthType",
+    "CaFrom",
     "Call",
     "Capacity",
     "Check",
@@ -81,6 +85,7 @@ __all__ = [
     "Retry",
     "Role",
     "RoleQuestion",
+    "Scheme",
     "ServiceRef",
     "Spec",
     "Status",
@@ -88,6 +93,7 @@ __all__ = [
     "Strategy",
     "Target",
     "TargetRef",
+    "Tls",
     "UnhealthyOutdated",
     "WaitingFor",
     "Window",

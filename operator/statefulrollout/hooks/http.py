@@ -1,8 +1,8 @@
 """Sends one HTTP request of a hook to one address and brings back what the protocol needs of the response.
 
-The address is one the operator selected. No redirects, proxies, cookies, credentials or compressed bodies; time,
-headers and body are bounded. What the application sent is neither logged nor quoted. What an answer means is not
-decided here: see `protocol.py`.
+The address is one the operator selected. No redirects, proxies, cookies, compressed bodies, or credentials but those
+of the spec; time, headers and body are bounded. What the application sent is neither logged nor quoted. What an answer
+means is not decided here: see `protocol.py`.
 """
 
 from __future__ import annotations
@@ -17,12 +17,14 @@ from yarl import URL
 
 from statefulrollout.api.v1alpha1 import Http
 from statefulrollout.core.asks import Address, Request
+from statefulrollout.hooks.credentials import Credentials
 from statefulrollout.hooks.replies import MOST_BYTES, NoReply, Reply
 
 MOST_HEADER_BYTES = 8 * 1024
 CONNECT_SECONDS = 3.0
 USER_AGENT = "statefulrollout"
 
+_TEMPLATE = re.compile(r"\$\{pod\.(name|ip|ordinal)\}")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _OWN_HEADERS = frozenset({"connection", "content-length", "expect", "te", "trailer", "transfer-encoding", "upgrade"})
 """What frames the message itself is not for a spec to say."""
@@ -54,7 +56,9 @@ def open_session() -> aiohttp.ClientSession:
     )
 
 
-async def call_http(session: aiohttp.ClientSession, http: Http, request: Request, address: Address) -> Reply | NoReply:
+async def call_http(
+    session: aiohttp.ClientSession, http: Http, request: Request, address: Address, credentials: Credentials
+) -> Reply | NoReply:
     """Send the request, which is `http`, to one address. Never raises for what the network or the application does."""
     seconds = request.timeout_seconds
     timeout = aiohttp.ClientTimeout(total=seconds, sock_connect=min(CONNECT_SECONDS, seconds))
@@ -63,7 +67,9 @@ async def call_http(session: aiohttp.ClientSession, http: Http, request: Request
             http.method,
             _url_of(http, address),
             data=None if request.body is None else request.body.encode(),
-            headers=_headers_of(http, request.body),
+            headers=_headers_of(http, request.body, credentials),
+            ssl=credentials.context or True,
+            server_hostname=_server_name_of(http, address),
             allow_redirects=False,
             timeout=timeout,
         ) as response:
@@ -87,19 +93,29 @@ def _url_of(http: Http, address: Address) -> URL:
     """The URL, where host and port are the address's own whatever the path says."""
     host = f"[{address.host}]" if ":" in address.host else address.host
     path, _, _ = http.path.partition("#")
-    url = URL(f"http://{host}:{address.port}{path}")
+    url = URL(f"{http.scheme.value.lower()}://{host}:{address.port}{path}")
     if url.host != address.host or url.port != address.port or url.user is not None:
         raise ValueError("the path changes the host")
     return url
 
 
-def _headers_of(http: Http, body: str | None) -> CIMultiDict[str]:
+def _server_name_of(http: Http, address: Address) -> str | None:
+    """Whom the certificate must be for; None means the host that is called."""
+    if http.tls is None or http.tls.server_name is None:
+        return None
+    values = {"name": address.name, "ip": address.host, "ordinal": address.name.rpartition("-")[2]}
+    return _TEMPLATE.sub(lambda match: values[match.group(1)], http.tls.server_name)
+
+
+def _headers_of(http: Http, body: str | None, credentials: Credentials) -> CIMultiDict[str]:
     headers = CIMultiDict(http.headers)
     for name in headers:
         if not _HEADER_NAME.fullmatch(name) or name.lower() in _OWN_HEADERS:
             raise ValueError("a header cannot be sent")
     if body is not None:
         headers.setdefault("Content-Type", "application/json")
+    if credentials.authorization is not None:
+        headers["Authorization"] = credentials.authorization
     return headers
 
 
@@ -116,6 +132,10 @@ async def _bounded_body(response: aiohttp.ClientResponse) -> bytes | None:
 def _no_reply_of(error: aiohttp.ClientError) -> NoReply:
     if isinstance(error, aiohttp.InvalidURL):
         return NoReply("its path is not a valid URL path; correct it", misconfigured=True)
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return NoReply("its certificate is not for that name or of that authority; correct tls", misconfigured=True)
+    if isinstance(error, aiohttp.ClientSSLError):
+        return NoReply("the TLS handshake failed; is scheme right?")
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return NoReply("the name does not resolve")
     if isinstance(error, aiohttp.ServerDisconnectedError):

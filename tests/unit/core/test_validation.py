@@ -95,6 +95,8 @@ def refused(spec: object) -> tuple[Problem, ...]:
         drain(done={"call": {"http": {"port": "admin", "path": "/", "method": "GET"}}, "expect": "json.left == 0"}),
         membership(apply={"target": "Peers"}),
         {"spec": {"beforeRollout": [{"name": "snapshot", "apply": {**SNAPSHOT, "target": "AnyPeer"}}]}},
+        drain_http(scheme="HTTPS", tls={"caFrom": {"name": "ca"}, "serverName": "${pod.name}.kvstore.shop.svc"}),
+        drain_http(authFrom={"type": "Basic", "name": "login", "username": "ada"}, headers={"X-A": "1"}),
         role(),
         role(value="json.isLeader ? 'leader' : pod.name"),
         load(),

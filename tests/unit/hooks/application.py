@@ -7,11 +7,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import aiohttp
 from aiohttp import web
 
 from statefulrollout.api.v1alpha1 import Http
 from statefulrollout.core.asks import Address, Ask, Report, Request
 from statefulrollout.hooks.cadence import Cadence
+from statefulrollout.hooks.commands import Execute
+from statefulrollout.hooks.reach import Reach
 from statefulrollout.hooks.runner import HookRunner, Key
 
 KEY: Key = ("shop", "kvstore")
@@ -133,6 +136,20 @@ class Listener:
                 self._news.clear()
                 await self._news.wait()
         return reports
+
+
+class NoSecrets:
+    """A cluster in which no hook may read anything."""
+
+    async def read(self, namespace: str, name: str) -> Mapping[str, bytes]:
+        raise AssertionError(f"Secret {namespace}/{name} was read")
+
+    def forget(self, namespace: str, name: str) -> None:
+        raise AssertionError(f"Secret {namespace}/{name} was forgotten")
+
+
+def reach_of(session: aiohttp.ClientSession, execute: Execute | None = None) -> Reach:
+    return Reach(session, NoSecrets(), execute)
 
 
 def request_to(*applications: Application, path: str = "/drain", **changes: Any) -> Request:

@@ -7,9 +7,8 @@ import aiohttp
 import pytest
 
 from statefulrollout.hooks.http import open_session
-from statefulrollout.hooks.reach import Reach
 from statefulrollout.hooks.runner import HookRunner
-from tests.unit.hooks.application import FAST, Application, Listener
+from tests.unit.hooks.application import FAST, Application, Listener, reach_of
 
 
 @pytest.fixture
@@ -48,7 +47,7 @@ def listener() -> Listener:
 
 @pytest.fixture
 async def runner(session: aiohttp.ClientSession, listener: Listener) -> AsyncIterator[HookRunner]:
-    runner = HookRunner(Reach(session), listener, lambda: True, cadence=FAST)
+    runner = HookRunner(reach_of(session), listener, lambda: True, cadence=FAST)
     listener.runner = runner
     yield runner
     await runner.aclose()

@@ -11,10 +11,9 @@ from statefulrollout.api.v1alpha1 import Exec
 from statefulrollout.core.asks import Address, Answer, Request
 from statefulrollout.errors import NotFound, Unavailable, api_error_of
 from statefulrollout.hooks.commands import call_exec
-from statefulrollout.hooks.reach import Reach
 from statefulrollout.hooks.replies import MOST_BYTES, Exit, NoReply
 from statefulrollout.hooks.runner import HookRunner
-from tests.unit.hooks.application import FAST, KEY, Listener, ask_of
+from tests.unit.hooks.application import FAST, KEY, Listener, ask_of, reach_of
 
 DRAIN = Exec(container="store", command=["ctl", "drain"])
 POD = Address("kvstore-3", "10.0.0.4", 0, "uid-3")
@@ -74,7 +73,7 @@ async def test_an_ask_by_command_is_repeated_until_it_is_done(
     session: aiohttp.ClientSession, listener: Listener
 ) -> None:
     container = Container((1, b""), (75, b'{"progress": 3}'), (0, b""))
-    runner = listener.runner = HookRunner(Reach(session, container), listener, lambda: True, cadence=FAST)
+    runner = listener.runner = HookRunner(reach_of(session, container), listener, lambda: True, cadence=FAST)
     assert runner.may_exec
     runner.sync(KEY, [ask_of(REQUEST)])
     await listener.until(lambda reports: any(report.answer is Answer.DONE for report in reports.values()))
@@ -84,7 +83,7 @@ async def test_an_ask_by_command_is_repeated_until_it_is_done(
 
 
 async def test_without_the_means_nothing_is_run(session: aiohttp.ClientSession, listener: Listener) -> None:
-    runner = listener.runner = HookRunner(Reach(session), listener, lambda: True, cadence=FAST)
+    runner = listener.runner = HookRunner(reach_of(session), listener, lambda: True, cadence=FAST)
     assert not runner.may_exec
     runner.sync(KEY, [ask_of(REQUEST)])
     reports = await listener.until(bool)

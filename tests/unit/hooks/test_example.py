@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 
 from statefulrollout.core.asks import Address, Answer
+from statefulrollout.hooks.credentials import NO_CREDENTIALS
 from statefulrollout.hooks.http import call_http
 from statefulrollout.hooks.protocol import Question, Verdict, verdict_of
 from statefulrollout.hooks.replies import Exit, Reply
@@ -36,7 +37,8 @@ async def test_the_example_drains(session: aiohttp.ClientSession, pod: Applicati
 
     async def ask(method: str, path: str = "/drain") -> Verdict:
         request = request_to(pod, path=path, method=method, body="{}")
-        return verdict_of(request, [await call_http(session, http_of(request), request, address)], Question())
+        reply = await call_http(session, http_of(request), request, address, NO_CREDENTIALS)
+        return verdict_of(request, [reply], Question())
 
     assert (await ask("POST", "/drian")).answer is Answer.MISCONFIGURED
     assert (await ask("DELETE")).answer is Answer.DONE

@@ -10,6 +10,7 @@ import aiohttp
 import pytest
 
 from statefulrollout.core.asks import Address, Request
+from statefulrollout.hooks.credentials import NO_CREDENTIALS
 from statefulrollout.hooks.http import call_http
 from statefulrollout.hooks.replies import MOST_BYTES, NoReply, Reply
 from tests.unit.hooks.application import Application, Say, http_of, request_to
@@ -32,7 +33,7 @@ async def raw_server(talk: Talk) -> AsyncIterator[Address]:
 
 
 async def ask(session: aiohttp.ClientSession, request: Request, address: Address) -> Reply | NoReply:
-    return await call_http(session, http_of(request), request, address)
+    return await call_http(session, http_of(request), request, address, NO_CREDENTIALS)
 
 
 async def test_the_request_goes_out_as_asked(session: aiohttp.ClientSession, pod: Application) -> None:

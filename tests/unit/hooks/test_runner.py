@@ -11,9 +11,8 @@ import pytest
 from statefulrollout.api.v1alpha1 import Call, Done, Http
 from statefulrollout.core.asks import Answer, Ask, Report
 from statefulrollout.hooks.http import call_http
-from statefulrollout.hooks.reach import Reach
 from statefulrollout.hooks.runner import HookRunner
-from tests.unit.hooks.application import FAST, KEY, Application, Listener, Say, ask_of, request_to
+from tests.unit.hooks.application import FAST, KEY, Application, Listener, Say, ask_of, reach_of, request_to
 
 DRAIN = "uid/rev/drain"
 
@@ -81,7 +80,7 @@ async def test_what_was_refused_is_asked_again(
 async def test_what_is_misconfigured_says_so_at_once(
     session: aiohttp.ClientSession, listener: Listener, pod: Application
 ) -> None:
-    runner = listener.runner = HookRunner(Reach(session), listener, lambda: True)
+    runner = listener.runner = HookRunner(reach_of(session), listener, lambda: True)
     runner.sync(KEY, [ask_of(request_to(pod, path="/nowhere"))])
     reports = await listener.until(lambda reports: DRAIN in reports)
     assert reports[DRAIN].answer is Answer.MISCONFIGURED
@@ -303,7 +302,7 @@ async def test_rollouts_do_not_see_each_other(runner: HookRunner, listener: List
 async def test_a_rollout_that_hangs_leaves_room_for_others(
     session: aiohttp.ClientSession, listener: Listener, pods: list[Application]
 ) -> None:
-    runner = listener.runner = HookRunner(Reach(session), listener, lambda: True, cadence=FAST, most_requests=8)
+    runner = listener.runner = HookRunner(reach_of(session), listener, lambda: True, cadence=FAST, most_requests=8)
     hanging, healthy, _ = pods
     hanging.says(Say(hangs=True))
     healthy.says(Say(200))
@@ -318,7 +317,7 @@ async def test_a_rollout_that_hangs_leaves_room_for_others(
 async def test_no_more_requests_at_a_time_than_allowed(
     session: aiohttp.ClientSession, listener: Listener, pod: Application
 ) -> None:
-    runner = listener.runner = HookRunner(Reach(session), listener, lambda: True, cadence=FAST, most_requests=3)
+    runner = listener.runner = HookRunner(reach_of(session), listener, lambda: True, cadence=FAST, most_requests=3)
     pod.says(Say(hangs=True))
     for number in range(6):
         runner.sync(("shop", str(number)), [ask_of(request_to(pod, timeout_seconds=1))])
@@ -357,7 +356,7 @@ async def test_a_mistake_of_our_own_is_reported_and_mended(
 async def test_a_replica_that_does_not_lead_any_more_sends_nothing(
     session: aiohttp.ClientSession, listener: Listener, pod: Application
 ) -> None:
-    runner = listener.runner = HookRunner(Reach(session), listener, lambda: False, cadence=FAST)
+    runner = listener.runner = HookRunner(reach_of(session), listener, lambda: False, cadence=FAST)
     runner.sync(KEY, [ask_of(request_to(pod))])
     reports = await listener.until(lambda reports: DRAIN in reports)
     await runner.aclose()
