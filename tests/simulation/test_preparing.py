@@ -128,3 +128,20 @@ async def test_steps_follow_one_another_and_are_undone_in_reverse() -> None:
     await scenario.until_complete()
     sent = [request[2] for request in scenario.world.application.requests if "/prepare" in request[2]]
     assert sent == ["POST /prepare/first", "POST /prepare/second", "DELETE /prepare/second", "DELETE /prepare/first"]
+
+
+async def test_a_step_that_the_user_takes_away_is_undone_before_the_rest_goes_on() -> None:
+    first = step("/prepare/first", name="first")
+    scenario = await a_scenario(
+        replicas=3, policy="Parallel", spec={"beforeRollout": [first, step("/prepare/second", name="second")]}
+    )
+    application = scenario.world.application
+    await scenario.roll_out()
+    await scenario.world.run(until=lambda: "POST /prepare/first" in asked(scenario, "first"), limit_seconds=30)
+    application.script("prepare", 503, 503, 503, 503)
+    scenario.user.say(beforeRollout=[step("/prepare/second", name="second")])
+    await scenario.until_complete()
+    sent = [request[2] for request in application.requests if "/prepare" in request[2] and request[3] == "200"]
+    assert sent.index("DELETE /prepare/first") < len(sent)
+    assert sent[-1] == "DELETE /prepare/second"
+    scenario.assert_settled()

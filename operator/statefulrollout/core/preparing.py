@@ -7,7 +7,7 @@ is over when every pod is where it shall be, or the StatefulRollout is gone.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from statefulrollout.api.v1alpha1 import Preparation
@@ -57,9 +57,17 @@ def plan_preparations(around: Surroundings, now: float) -> Preparing:
     entries = {
         entry.name: _addressed_anew(around, hooks.get(entry.name), entry) for entry in snapshot.ledger.preparations
     }
-    gone = [entry for entry in entries.values() if entry.name not in hooks]
-    if gone or is_over(around):
-        return _take_back(entries.values(), gone or list(entries.values()), snapshot.reports)
+    over = is_over(around)
+    back = [entry for entry in entries.values() if over or entry.name not in hooks]
+    left, ask = undo_of(back, snapshot.reports)
+    for entry in back[len(left) :]:
+        del entries[entry.name]
+    if ask is not None:
+        report = snapshot.reports.get(ask.id)
+        unfinished = f"{ask.title}: {report.text if report else 'not answered yet'}"
+        return Preparing(tuple(entries.values()), (ask,), missing=unfinished, unfinished=unfinished)
+    if over:
+        return Preparing()
     said: tuple[Announcement, ...] = ()
     for hook in hooks.values():
         entry = entries.get(hook.name)
@@ -116,16 +124,6 @@ def undo_of(entries: Iterable[Prepared], reports: Mapping[str, Report]) -> tuple
             return tuple(left), ask
         left.pop()
     return (), None
-
-
-def _take_back(entries: Iterable[Prepared], victims: Sequence[Prepared], reports: Mapping[str, Report]) -> Preparing:
-    left, ask = undo_of(victims, reports)
-    taken = {entry.id for entry in victims} - {entry.id for entry in left}
-    kept = tuple(entry for entry in entries if entry.id not in taken)
-    if ask is None:
-        return Preparing(kept)
-    report = reports.get(ask.id)
-    return Preparing(kept, (ask,), unfinished=f"{ask.title}: {report.text if report else 'not answered yet'}")
 
 
 def _ask_of_preparation(around: Surroundings, hook: Preparation, entry: Prepared) -> Ask:
