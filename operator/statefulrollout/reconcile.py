@@ -7,6 +7,7 @@ what we left on its pods is taken away.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -26,7 +27,7 @@ from statefulrollout.kube import paths
 from statefulrollout.kube.act import Actor
 from statefulrollout.kube.client import Kube
 from statefulrollout.kube.events import Events
-from statefulrollout.kube.observe import Isolation, Workload, fetch_rollouts, fetch_workload, observe
+from statefulrollout.kube.observe import Isolation, Rollouts, Workload, fetch_rollouts, fetch_workload, observe
 from statefulrollout.kube.report import report
 from statefulrollout.kube.views import controller_of
 from statefulrollout.kube.zones import Zones
@@ -58,6 +59,8 @@ class Reconciler:
         self._clock = clock
         self._isolation: dict[Key, Isolation] = {}
         self._zones = Zones(kube, clock)
+        self._groups: dict[Key, asyncio.Lock] = {}
+        """By namespace and group: two sets of one must not both see the other at rest, and begin."""
 
     async def reconcile(self, key: Key) -> float | None:
         """Bring the StatefulSet `(namespace, name)` one step on.
@@ -65,9 +68,15 @@ class Reconciler:
         Returns:
             Seconds until time alone changes something; None where only an event can.
         """
-        namespace, name = key
-        rollouts = await fetch_rollouts(self._kube, namespace, name)
-        workload = await fetch_workload(self._kube, namespace, name)
+        rollouts = await fetch_rollouts(self._kube, *key)
+        group = rollouts.ours[0]["spec"].get("group") if rollouts.ours else None
+        if group is None:
+            return await self._pass(key, rollouts)
+        async with self._groups.setdefault((key[0], group), asyncio.Lock()):
+            return await self._pass(key, rollouts)
+
+    async def _pass(self, key: Key, rollouts: Rollouts) -> float | None:
+        workload = await fetch_workload(self._kube, *key)
         if not rollouts.ours:
             return await self._let_go(key, workload)
         ours = rollouts.ours[0]

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from statefulrollout.api import names
-from tests.simulation.scenario import Scenario, a_scenario, gates
+from tests.simulation.scenario import Scenario, a_scenario, gates, is_complete
 from tests.simulation.world.builders import add_neighbour
+from tests.simulation.world.invariants.base import leaves_for
 from tests.simulation.world.objects import is_true
 from tests.simulation.world.world import NAMESPACE
 
@@ -59,3 +62,28 @@ async def test_a_circle_is_refused_until_it_is_broken() -> None:
     assert message == "spec.dependsOn: kvstore waits for etcd waits for kvstore: remove one of these dependencies"
     scenario.user.patch(names.PLURAL, {"spec": {"dependsOn": None}}, "etcd")
     await scenario.until_complete(120)
+
+
+@pytest.mark.parametrize("operators", [1, 2])
+async def test_of_a_group_one_at_a_time_has_pods_in_motion(operators: int) -> None:
+    scenario = await a_scenario(replicas=3, policy="Parallel", spec={"group": "shop"}, operators=operators)
+    add_neighbour(scenario.world, "etcd", group="shop")
+    await scenario.world.run(until=lambda: neighbours_image(scenario) == {"etcd:1"}, limit_seconds=60)
+    await scenario.world.run(limit_seconds=10)
+    scenario.user.roll_out_neighbour("etcd", "etcd:2")
+    scenario.user.roll_out()
+    both: list[list[str]] = []
+    said: set[str] = set()
+
+    def is_over() -> bool:
+        away = {pod["metadata"]["name"].split("-")[0] for pod in scenario.world.server.list("pods", NAMESPACE)
+                if leaves_for(pod) or not is_true(pod, "Ready")}  # fmt: skip
+        if len(away) > 1:
+            both.append(sorted(away))
+        said.add((scenario.world.rollout().get("status") or {}).get("message", ""))
+        return neighbours_image(scenario) == {"etcd:2"} and is_complete(scenario.world)
+
+    await scenario.world.run(until=is_over, limit_seconds=600)
+    assert both == []
+    assert any("group_has_no_other_motion: etcd-" in message for message in said)
+    assert scenario.images() == ["kvstore:2"] * 3

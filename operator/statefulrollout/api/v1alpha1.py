@@ -177,6 +177,11 @@ class Spec(Model):
         description="StatefulRollouts that come first, at most 16: no pod leaves for a new revision before the wanted "
         "revision of each is accepted and all its pods are ready. They must not depend on each other in a circle.",
     )
+    group: Annotated[str, Field(min_length=1, max_length=63)] | None = Field(
+        default=None,
+        description="Name of a group in this namespace. No pod leaves for a new revision while another "
+        "StatefulRollout of the group has a pod on its way out or not yet back.",
+    )
     capacity: Capacity | None = Field(
         default=None,
         description="What the pods that remain must carry. Unset: only maxUnavailable limits how many may be away.",

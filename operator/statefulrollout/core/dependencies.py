@@ -1,10 +1,14 @@
-"""Which StatefulRollouts come first, and whether they are done."""
+"""Which other StatefulRollouts of the namespace ours heeds: those that come first, and those of its group."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from statefulrollout.core.budget import chosen_before
 from statefulrollout.core.snapshot import Snapshot, StatefulSetView
+from statefulrollout.core.stages import IN_MOTION, Stage, places_of
+
+_ON_ITS_WAY_BACK = frozenset({Stage.STARTING, Stage.RESTORING, Stage.SOAKING, Stage.TERMINATING})
 
 
 def unfinished_of(target: StatefulSetView) -> str:
@@ -24,6 +28,20 @@ def dependency_in_the_way(snapshot: Snapshot) -> str:
             return f"there is no StatefulRollout {dependency.name}: create it, or remove it from spec.dependsOn"
         if why := snapshot.unfinished.get(dependency.name, ""):
             return f"{dependency.name}: {why}"
+    return ""
+
+
+def motion_of(snapshot: Snapshot, now: float) -> str:
+    """The first pod of a set that is on its way out or not yet back, in words; empty where all rest.
+
+    One that was chosen, and does not show it yet, counts: the write may still come.
+    """
+    chosen = chosen_before(snapshot)
+    for place in places_of(snapshot, now):
+        if place.stage in IN_MOTION | _ON_ITS_WAY_BACK:
+            return f"{place.pod.name} is {place.stage.value}"
+        if place.pod.uid in chosen:
+            return f"{place.pod.name} is about to leave"
     return ""
 
 

@@ -10,49 +10,19 @@ the user's word and the data. Thereby a fix always gets through.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from statefulrollout.api.v1alpha1 import CheckAt
-from statefulrollout.core.budget import pods_of, unavailable_ordinals
+from statefulrollout.core.budget import unavailable_ordinals
 from statefulrollout.core.dependencies import dependency_in_the_way
 from statefulrollout.core.goal import has_failed, is_given_up
-from statefulrollout.core.judging import Judgement
 from statefulrollout.core.measuring import carried
 from statefulrollout.core.ordering import who_goes_earlier, zone_in_the_way
-from statefulrollout.core.pacing import Pacing, moved_by_now
-from statefulrollout.core.snapshot import Snapshot, StatefulSetView
+from statefulrollout.core.pacing import moved_by_now
+from statefulrollout.core.scene import Scene
+from statefulrollout.core.snapshot import Snapshot
 from statefulrollout.core.stages import IN_MOTION, Place, Stage
-
-
-@dataclass(frozen=True)
-class Scene:
-    """What guards look at: the pods, and what the hooks and checks said.
-
-    `chosen` are the UIDs already chosen, in this pass or before, and `chosen_at` when the last of them was; `troubles`
-    name what holds the whole rollout, and `unprepared` what must be done before it begins. Times are seconds since the
-    epoch.
-    """
-
-    snapshot: Snapshot
-    target: StatefulSetView
-    places: Sequence[Place]
-    chosen: frozenset[str]
-    checks: Mapping[str, Judgement]
-    troubles: Sequence[str]
-    pacing: Pacing
-    chosen_at: float | None
-    unprepared: str
-    now: float
-
-    def moves_forward(self, candidate: Place) -> bool:
-        """Whether it leaves for the wanted revision: not because of a scale-down, nor on the way back."""
-        return candidate.leaves_for == self.target.update_revision
-
-    @property
-    def limit(self) -> int:
-        """Pods that may be unavailable at a time."""
-        return pods_of(self.snapshot.rollout.spec.strategy.max_unavailable, self.target.replicas)
 
 
 @dataclass(frozen=True)
@@ -86,6 +56,11 @@ def revision_has_not_failed(scene: Scene, candidate: Place) -> str:
 def dependencies_are_complete(scene: Scene, candidate: Place) -> str:
     """What this one is built upon is not changed at the same time."""
     return dependency_in_the_way(scene.snapshot) if scene.moves_forward(candidate) else ""
+
+
+def group_has_no_other_motion(scene: Scene, candidate: Place) -> str:
+    """Sets that lean on each other are not disturbed at the same time."""
+    return scene.snapshot.motion if scene.moves_forward(candidate) else ""
 
 
 def outage_was_allowed(scene: Scene, candidate: Place) -> str:
@@ -242,6 +217,7 @@ GUARDS: tuple[Guard, ...] = (
     rollout_is_not_paused,
     inside_a_maintenance_window,
     dependencies_are_complete,
+    group_has_no_other_motion,
     revision_has_not_failed,
     outage_was_allowed,
     step_allows_another_pod,

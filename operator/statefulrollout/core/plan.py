@@ -22,7 +22,7 @@ from statefulrollout.core.failures import note_failures
 from statefulrollout.core.farewell import open_unattended_gates
 from statefulrollout.core.fence import build_set_fence, fence_of, fence_of_way_back, kind_of
 from statefulrollout.core.goal import has_failed, is_given_up
-from statefulrollout.core.guards import Scene, judge, passed_over, rollout_is_prepared
+from statefulrollout.core.guards import judge, passed_over, rollout_is_prepared
 from statefulrollout.core.judging import Judgement, judge_check
 from statefulrollout.core.ledger import Ledger, Progress
 from statefulrollout.core.measuring import asks_of_measures
@@ -32,6 +32,7 @@ from statefulrollout.core.preparing import begin_next, plan_preparations
 from statefulrollout.core.questions import Surroundings
 from statefulrollout.core.recheck import recheck_at
 from statefulrollout.core.remembering import asks_of_vanished, ledger_after
+from statefulrollout.core.scene import Scene
 from statefulrollout.core.snapshot import FenceKind, Snapshot, StatefulSetView
 from statefulrollout.core.stages import IN_MOTION, Place, Stage, places_of
 from statefulrollout.core.step import Stand, Step, Waiting

@@ -60,8 +60,8 @@ def plan_preparations(around: Surroundings, now: float) -> Preparing:
     over = is_over(around)
     back = [entry for entry in entries.values() if over or entry.name not in hooks]
     left, ask = undo_of(back, snapshot.reports)
-    for entry in back[len(left) :]:
-        del entries[entry.name]
+    for undone in back[len(left) :]:
+        del entries[undone.name]
     if ask is not None:
         report = snapshot.reports.get(ask.id)
         unfinished = f"{ask.title}: {report.text if report else 'not answered yet'}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from statefulrollout.core.asks import Ask
-from statefulrollout.core.measuring import LOOK_SECONDS
+from statefulrollout.core.measuring import LOOK_SECONDS, wait_to_leave
 from statefulrollout.core.ordering import zone_unknown
 from statefulrollout.core.stages import IN_MOTION
 from statefulrollout.core.step import Stand, Step
@@ -32,7 +32,7 @@ def recheck_at(
     around, now = stand.around, stand.now
     spec, reports = around.snapshot.rollout.spec, around.snapshot.reports
     times = [*times_of_others, *(step.recheck_at for step in steps.values())]
-    if measures:
+    if measures or (spec.group and wait_to_leave(around.places)):
         times.append(now + LOOK_SECONDS)
     if around.snapshot.ledger.chosen_at is not None:
         times.append(around.snapshot.ledger.chosen_at + spec.strategy.min_seconds_between_pods)

@@ -250,6 +250,7 @@ class Snapshot:
     are those of the pods' nodes, by node, where the order is by zone; a node without the label is absent. `may_exec`
     says whether this operator runs commands in pods. `dependencies` are those of every StatefulRollout of the
     namespace, by its name; `unfinished` says of those that ours depends on what they still have before them.
+    `motion` says which pod of another set in our group is on its way out or not yet back, empty where none is.
     `templates` are the pod templates of the set's revisions, where pods may be updated in place.
     """
 
@@ -265,4 +266,5 @@ class Snapshot:
     may_exec: bool = False
     dependencies: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     unfinished: Mapping[str, str] = field(default_factory=dict)
+    motion: str = ""
     templates: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

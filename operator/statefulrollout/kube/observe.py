@@ -16,7 +16,7 @@ from typing import Any
 from statefulrollout.api.v1alpha1 import OrderBy, PodUpdate, Spec
 from statefulrollout.api.walk import calls_of
 from statefulrollout.core.asks import Report
-from statefulrollout.core.dependencies import unfinished_of
+from statefulrollout.core.dependencies import motion_of, unfinished_of
 from statefulrollout.core.ledger import Ledger
 from statefulrollout.core.ordering import ZONE_LABEL
 from statefulrollout.core.snapshot import (
@@ -117,18 +117,9 @@ async def observe(
     spec = _parse(json.dumps(raw["spec"], sort_keys=True))
     if not isinstance(spec, Spec):
         return spec
-    metadata = raw["metadata"]
-    namespace = metadata["namespace"]
-    rollout = Rollout(
-        namespace=namespace,
-        name=metadata["name"],
-        uid=metadata["uid"],
-        generation=metadata["generation"],
-        spec=spec,
-        created=views.seconds_of(metadata["creationTimestamp"]) or 0.0,
-    )
+    namespace = raw["metadata"]["namespace"]
     return Snapshot(
-        rollout=rollout,
+        rollout=_rollout_of(raw, spec),
         target=workload.target,
         pods=workload.pods,
         ledger=workload.ledger,
@@ -139,7 +130,20 @@ async def observe(
         zones=await _fetch_zones(zones, spec, workload),
         dependencies={each["metadata"]["name"]: _names_in(each) for each in rollouts.all},
         unfinished=await _fetch_unfinished(kube, namespace, rollouts, workload),
+        motion=await _fetch_motion(kube, namespace, rollouts, workload, isolation.now()),
         templates=await _fetch_templates(kube, namespace, spec, workload),
+    )
+
+
+def _rollout_of(raw: Json, spec: Spec) -> Rollout:
+    metadata = raw["metadata"]
+    return Rollout(
+        namespace=metadata["namespace"],
+        name=metadata["name"],
+        uid=metadata["uid"],
+        generation=metadata["generation"],
+        spec=spec,
+        created=views.seconds_of(metadata["creationTimestamp"]) or 0.0,
     )
 
 
@@ -171,6 +175,30 @@ async def _fetch_zones(zones: Zones, spec: Spec, workload: Workload) -> Mapping[
     if order.by is not OrderBy.ZONE or _rests(workload):
         return {}
     return await zones.of({pod.node for pod in workload.pods}, order.topology_key or ZONE_LABEL)
+
+
+async def _fetch_motion(kube: Kube, namespace: str, rollouts: Rollouts, workload: Workload, now: float) -> str:
+    """Which pod of another set in our group is in motion; read while a pod of ours is to leave."""
+    ours = rollouts.ours[0]
+    group = ours["spec"].get("group")
+    if group is None or _rests(workload):
+        return ""
+    for raw in rollouts.all:
+        target = raw["spec"]["targetRef"]["name"]
+        if raw["spec"].get("group") != group or target == ours["spec"]["targetRef"]["name"]:
+            continue
+        spec = _parse(json.dumps(raw["spec"], sort_keys=True))
+        if not isinstance(spec, Spec):
+            return f"StatefulRollout {raw['metadata']['name']} of this group cannot be read: {spec[0]}"
+        other = await fetch_workload(kube, namespace, target)
+        if found := motion_of(_bare_snapshot(raw, spec, other), now):
+            return found
+    return ""
+
+
+def _bare_snapshot(raw: Json, spec: Spec, workload: Workload) -> Snapshot:
+    """As much of another set as tells which of its pods are in motion."""
+    return Snapshot(_rollout_of(raw, spec), workload.target, workload.pods, workload.ledger)
 
 
 async def _fetch_templates(
@@ -226,6 +254,10 @@ class Isolation:
     def __init__(self, clock: Clock):
         self._clock = clock
         self._since: dict[str, float] = {}
+
+    def now(self) -> float:
+        """Seconds since the epoch."""
+        return self._clock()
 
     async def observe(self, kube: Kube, namespace: str, pods: Sequence[PodView]) -> Mapping[str, float]:
         """Look at the EndpointSlices where a pod is on its way out, and cannot become ready again."""

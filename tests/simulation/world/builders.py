@@ -126,10 +126,10 @@ async def a_world(
     return world
 
 
-def add_neighbour(world: World, name: str, replicas: int = 2) -> None:
+def add_neighbour(world: World, name: str, replicas: int = 2, **fields: Any) -> None:
     """Another StatefulSet in the namespace with a StatefulRollout of its own, without hooks."""
     labels = {"app": name}
-    spec = {"targetRef": {"name": name}, "strategy": {"soakSeconds": 2}}
+    spec = {"targetRef": {"name": name}, "strategy": {"soakSeconds": 2}, **fields}
     world.server.create(names.PLURAL, NAMESPACE, {"metadata": {"name": name}, "spec": spec}, USER)
     template = merge_patched(a_template(f"{name}:1"), {"metadata": {"labels": labels}})
     stateful_set = a_stateful_set(replicas, "Parallel", selector={"matchLabels": labels}, template=template)

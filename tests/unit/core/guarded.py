@@ -6,9 +6,10 @@ from dataclasses import replace
 from typing import Any
 
 from statefulrollout.core.asks import Report
-from statefulrollout.core.guards import GUARDS, Scene
+from statefulrollout.core.guards import GUARDS
 from statefulrollout.core.judging import Judgement
 from statefulrollout.core.pacing import pacing_of
+from statefulrollout.core.scene import Scene
 from statefulrollout.core.snapshot import BudgetView, PodView, StatefulSetView
 from statefulrollout.core.stages import Place, places_of
 from tests.builders import NOW, a_ledger, a_pod, a_rolling_set, a_snapshot, a_spec, pods

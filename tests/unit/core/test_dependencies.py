@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from statefulrollout.core.dependencies import cycle_of, dependency_in_the_way, unfinished_of
+from statefulrollout.core.dependencies import cycle_of, dependency_in_the_way, motion_of, unfinished_of
 from statefulrollout.core.guards import Verdict, judge
+from statefulrollout.core.ledger import Choice, Ledger
 from statefulrollout.core.snapshot import PodView, StatefulSetView
 from statefulrollout.core.validation import problems_of
-from tests.builders import a_pod, a_set, a_snapshot, a_spec, pods
+from tests.builders import NOW, a_ledger, a_pod, a_rolling_set, a_set, a_snapshot, a_spec, pods
 from tests.unit.core.guarded import CANDIDATE, CONDEMNED, STUCK, scene_of
 
 DEPENDS: dict[str, Any] = {"dependsOn": [{"name": "etcd"}, {"name": "kafka"}]}
@@ -91,3 +92,29 @@ def test_a_circle_is_refused_with_its_members() -> None:
     snapshot = a_snapshot(a_set(), *pods(3), spec=a_spec(dependsOn=[{"name": "etcd"}]))
     (problem,) = problems_of(replace(snapshot, dependencies={"db": ("etcd",), "etcd": ("db",)}))
     assert str(problem) == "spec.dependsOn: db waits for etcd waits for db: remove one of these dependencies"
+
+
+@pytest.mark.parametrize(
+    ("motion", "present", "ledger"),
+    [
+        ("", pods(3), None),
+        ("", (*pods(2), a_pod("db-2").at("v2")), None),
+        ("db-2 is Isolating", (*pods(2), a_pod("db-2").isolated("v2")), None),
+        ("db-2 is Starting", (*pods(2), a_pod("db-2").at("v2").starting()), None),
+        ("db-2 is Soaking", (*pods(2), a_pod("db-2").at("v2").serving_since(3)), None),
+        ("db-1 is about to leave", pods(3), a_ledger(chosen=(Choice(uid="uid-db-1", version="71"),))),
+        ("", pods(3), a_ledger(chosen=(Choice(uid="uid-db-1", version="an earlier one"),))),
+    ],
+)
+def test_a_set_is_in_motion_while_a_pod_leaves_or_is_not_back(
+    motion: str, present: tuple[PodView, ...], ledger: Ledger | None
+) -> None:
+    assert motion_of(a_snapshot(a_rolling_set(3), *present, ledger=ledger), NOW) == motion
+
+
+def test_what_moves_forward_waits_for_the_others_of_its_group() -> None:
+    scene, place = scene_of(group="shop")
+    moving = replace(scene, snapshot=replace(scene.snapshot, motion="etcd-1 is Draining"))
+    assert judge(moving, place) == Verdict("group_has_no_other_motion", "etcd-1 is Draining")
+    scene, place = scene_of(CONDEMNED, pods(3), group="shop")
+    assert judge(replace(scene, snapshot=replace(scene.snapshot, motion="etcd-1 is Draining")), place) is None
