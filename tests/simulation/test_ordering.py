@@ -145,6 +145,24 @@ async def test_as_many_go_as_the_rest_can_carry_and_more_when_there_is_less_to_d
     await scenario.until_complete()
 
 
+async def test_pods_leave_one_by_one_as_the_application_allows() -> None:
+    call = {"http": {"port": "admin", "path": "/free", "method": "GET"}, "target": "AnyPeer"}
+    check = {"name": "spare", "at": ["BeforePod"], "call": call, "expect": "status == 200", "allow": "json.free"}
+    scenario = await a_scenario(
+        replicas=4, policy="Parallel", spec={"strategy": {"maxUnavailable": 3}, "checks": [check]}
+    )
+    application = scenario.world.application
+    application.free = ["kvstore-1"]
+    await scenario.roll_out()
+    await scenario.world.run(until=lambda: departures(scenario) == [1], limit_seconds=30)
+    await scenario.world.run(limit_seconds=20)
+    assert departures(scenario) == [1]
+    assert "application_checks_pass: check spare allows kvstore-1" in scenario.world.rollout()["status"]["message"]
+    application.free = ["kvstore-0", "kvstore-2", "kvstore-3"]
+    await scenario.until_complete()
+    assert departures(scenario) == [1, 3, 2, 0]
+
+
 async def test_a_leader_that_is_broken_waits_for_nobody() -> None:
     scenario = await a_scenario(replicas=3, policy="Parallel", spec={"strategy": {**LEADER_LAST, "maxUnavailable": 1}})
     await scenario.roll_out("kvstore:bad", crash=True)

@@ -216,6 +216,13 @@ class Check(Model):
             field_path=".stableForSeconds",
         ),
         without_pod("call", "a check"),
+        Rule(
+            rule="!has(self.allow) || (self.call.target in ['AnyPeer', 'Service'] && "
+            "(!has(self.at) || 'BeforePod' in self.at))",
+            message="allow needs one answer, and a check before pods go: set call.target to AnyPeer or Service, and "
+            "have BeforePod in at",
+            field_path=".allow",
+        ),
     )
 
     name: HookName = Field(
@@ -229,6 +236,11 @@ class Check(Model):
     expect: Expression = Field(
         description="CEL over the answer; only the boolean true passes, anything else waits. "
         "Sees status or exitCode, json, text, members and, with target Peers, answers."
+    )
+    allow: Expression | None = Field(
+        default=None,
+        description="CEL over the answer that gives a list of names: only these pods may leave now. It is asked anew "
+        "after each that does. For applications that know which pods hold the last copy of something. Unset: any may.",
     )
     fail_when: Expression | None = Field(
         default=None,

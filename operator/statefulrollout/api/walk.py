@@ -9,7 +9,7 @@ from statefulrollout.api.calls import Call
 from statefulrollout.api.hooks import Hook
 from statefulrollout.api.v1alpha1 import Spec
 
-Wants = Literal["bool", "number", "text"]
+Wants = Literal["bool", "number", "text", "names"]
 
 
 class Expressed(NamedTuple):
@@ -42,6 +42,22 @@ def calls_of(spec: Spec) -> Iterator[tuple[str, Call]]:
 
 def expressions_of(spec: Spec) -> Iterator[Expressed]:
     """Every expression."""
+    yield from _expressions_of_hooks(spec)
+    for index, check in enumerate(spec.checks):
+        yield Expressed(f"spec.checks[{index}].expect", check.expect, "bool", check.call)
+        if check.allow is not None:
+            yield Expressed(f"spec.checks[{index}].allow", check.allow, "names", check.call)
+        if check.fail_when is not None:
+            yield Expressed(f"spec.checks[{index}].failWhen", check.fail_when, "bool", check.call)
+    role = spec.strategy.order.role
+    if role is not None and role.ask is not None:
+        yield Expressed("spec.strategy.order.role.ask.value", role.ask.value, "text", role.ask.call)
+    if spec.capacity is not None:
+        load = spec.capacity.load
+        yield Expressed("spec.capacity.load.value", load.value, "number", load.call)
+
+
+def _expressions_of_hooks(spec: Spec) -> Iterator[Expressed]:
     for path, hook in hooks_of(spec):
         last = hook.done.call if hook.done is not None else hook.apply
         if hook.expect is not None:
@@ -55,16 +71,6 @@ def expressions_of(spec: Spec) -> Iterator[Expressed]:
             yield Expressed("spec.membership.expect", spec.membership.expect, "bool", spec.membership.apply)
         if spec.membership.progress is not None:
             yield Expressed("spec.membership.progress", spec.membership.progress, "number", spec.membership.apply)
-    for index, check in enumerate(spec.checks):
-        yield Expressed(f"spec.checks[{index}].expect", check.expect, "bool", check.call)
-        if check.fail_when is not None:
-            yield Expressed(f"spec.checks[{index}].failWhen", check.fail_when, "bool", check.call)
-    role = spec.strategy.order.role
-    if role is not None and role.ask is not None:
-        yield Expressed("spec.strategy.order.role.ask.value", role.ask.value, "text", role.ask.call)
-    if spec.capacity is not None:
-        load = spec.capacity.load
-        yield Expressed("spec.capacity.load.value", load.value, "number", load.call)
 
 
 def hooks_of(spec: Spec) -> Iterator[tuple[str, Hook]]:

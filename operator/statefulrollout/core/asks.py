@@ -20,6 +20,10 @@ MOST_COMMAND_WORDS = 60
 """Characters of a command that a label shows."""
 
 
+Measured = str | float | tuple[str, ...]
+"""What an expression may read from an answer."""
+
+
 class Answer(StrEnum):
     """What an answer means for the question asked."""
 
@@ -72,10 +76,11 @@ class Request:
 
 @dataclass(frozen=True)
 class Measure:
-    """A value to be read from a good answer: CEL, and whether it gives a number or a string."""
+    """A value to be read from a good answer: CEL, what it gives, and the field of the spec that it stands in."""
 
     expression: str
     wants: Wants
+    field: str = "value"
 
 
 @dataclass(frozen=True)
@@ -132,6 +137,6 @@ class Report:
     since: float
     text: str
     progress: float | None = None
-    value: str | float | None = None
+    value: Measured | None = None
     progressed: float = 0.0
     generation: int | None = None

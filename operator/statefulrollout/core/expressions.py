@@ -49,11 +49,13 @@ _ACCEPTED: Final[Mapping[Wants, Any]] = {
     "bool": (cel.Type.BOOL, cel.Type.DYN),
     "number": (*_NUMBERS, cel.Type.DYN),
     "text": (cel.Type.STRING, cel.Type.DYN),
+    "names": (cel.Type.List(cel.Type.STRING), cel.Type.List(cel.Type.DYN), cel.Type.DYN),
 }
 _NEEDED: Final[Mapping[Wants, str]] = {
     "bool": "a boolean (true or false)",
     "number": "a number",
     "text": "a string",
+    "names": "a list of strings",
 }
 
 _MACRO: Final = re.compile(r"\.\s*(?:all|exists|exists_one|map|filter)\s*\(")
@@ -74,7 +76,7 @@ _TRANSLATIONS: Final = (
     ("recursion", "it is nested too deeply"),
 )
 
-T = TypeVar("T", bool, float, str)
+T = TypeVar("T", bool, float, str, tuple[str, ...])
 
 
 @dataclass(frozen=True)
@@ -139,6 +141,17 @@ def evaluate_text(expression: str, variables: Mapping[str, Any]) -> Evaluation[s
     if found.type() == cel.Type.STRING:
         return Evaluation(str(found.value()))
     return Evaluation(None, f"{quoted(expression)} gave {found.type().name().lower()} instead of a string")
+
+
+def evaluate_names(expression: str, variables: Mapping[str, Any]) -> Evaluation[tuple[str, ...]]:
+    """The list of strings that the expression gives for these variables."""
+    found, why = _evaluated(expression, variables)
+    if found is None:
+        return Evaluation(None, why)
+    value = found.plain_value()
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return Evaluation(tuple(value))
+    return Evaluation(None, f"{quoted(expression)} gave {found.type().name().lower()} instead of a list of strings")
 
 
 def quoted(expression: str) -> str:

@@ -179,14 +179,21 @@ def volumes_outlive_the_pod(scene: Scene, candidate: Place) -> str:
 
 
 def application_checks_pass(scene: Scene, candidate: Place) -> str:
-    """The application itself is asked whether it can spare a pod, and whether it took the last one back well."""
-    del candidate
+    """The application itself is asked whether it can spare a pod, or just this one, and took the last one back well."""
     resting = any(place.stage in (Stage.SOAKING, Stage.UPDATED) for place in scene.places)
     for check in scene.snapshot.rollout.spec.checks:
         asked = CheckAt.BEFORE_POD in check.at or (CheckAt.AFTER_POD in check.at and resting)
         judgement = scene.checks.get(check.name)
-        if asked and judgement is not None and not judgement.done:
+        if not asked or judgement is None:
+            continue
+        if not judgement.done:
             return f"check {check.name}: {judgement.observed}"
+        if judgement.allowed is not None and candidate.pod.uid not in scene.chosen and not candidate.condemned:
+            if scene.chosen:
+                return f"check {check.name} is asked anew once the pod that was chosen has left"
+            if candidate.pod.name not in judgement.allowed:
+                named = ", ".join(judgement.allowed[:5]) or "no pod"
+                return f"check {check.name} allows {named}"
     return ""
 
 

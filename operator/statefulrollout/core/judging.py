@@ -23,6 +23,7 @@ class Judgement:
         stalled: whether it makes no progress for longer than it may.
         passed_over: it counts as finished by the user's word only.
         failed: the application said no.
+        allowed: names of the pods that may leave now, where the check says which.
         gives_up: it has taken too long, and the user wants the revision rolled back then.
     """
 
@@ -32,6 +33,7 @@ class Judgement:
     stalled: bool = False
     passed_over: bool = False
     failed: bool = False
+    allowed: tuple[str, ...] | None = None
     gives_up: bool = False
 
 
@@ -75,7 +77,8 @@ def judge_check(check: Check, report: Report | None, now: float) -> Judgement:
     if report is None:
         return Judgement(done=False, observed="not answered yet")
     if report.answer is Answer.DONE:
-        return Judgement(done=True, observed=report.text)
+        allowed = report.value if isinstance(report.value, tuple) else None
+        return Judgement(done=True, observed=report.text, allowed=allowed)
     if report.answer is Answer.FAILED:
         return Judgement(done=False, observed=report.text, trouble=f"{title} failed: {report.text}", failed=True)
     if report.answer is Answer.MISCONFIGURED:

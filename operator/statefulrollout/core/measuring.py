@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from statefulrollout.api.v1alpha1 import Call, Load, RoleQuestion, Target
-from statefulrollout.core.asks import Ask, Measure, Report
+from statefulrollout.core.asks import Ask, Measure, Measured, Report
 from statefulrollout.core.containers import identity_of
 from statefulrollout.core.questions import Surroundings, digest_of, document_of, pod_document_of, request_of
 from statefulrollout.core.snapshot import PodView, Snapshot
@@ -95,7 +95,7 @@ def _asked_for_load(call: Call, places: Sequence[Place]) -> tuple[PodView | None
     return tuple(place.pod for place in places if place.stage in CARRYING)
 
 
-def _fresh(report: Report | None, call: Call, now: float) -> str | float | None:
+def _fresh(report: Report | None, call: Call, now: float) -> Measured | None:
     if report is None or now > report.at + FRESH_SECONDS + call.timeout_seconds:
         return None
     return report.value

@@ -26,7 +26,7 @@ from statefulrollout.api.v1alpha1 import (
     Target,
 )
 from statefulrollout.core import membership
-from statefulrollout.core.asks import Address, Ask, Request
+from statefulrollout.core.asks import Address, Ask, Measure, Request
 from statefulrollout.core.containers import identity_of
 from statefulrollout.core.goal import goal_of
 from statefulrollout.core.ledger import Declaration, OpenHook, Prepared
@@ -291,6 +291,7 @@ def ask_of_check(around: Surroundings, check: Check) -> Ask:
         request=request_of(around, check.call, None, document, to=to),
         expect=check.expect,
         fail_when=check.fail_when,
+        measure=None if check.allow is None else Measure(check.allow, "names", "allow"),
         stable_for_seconds=check.stable_for_seconds,
         repeats=True,
         variables={"pod": {}, "members": document["members"]},

@@ -9,13 +9,21 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from statefulrollout.api.v1alpha1 import Http
-from statefulrollout.core.asks import Answer, Ask, Measure, Request
-from statefulrollout.core.expressions import evaluate_bool, evaluate_number, evaluate_text, quoted
+from statefulrollout.api.walk import Wants
+from statefulrollout.core.asks import Answer, Ask, Measure, Measured, Request
+from statefulrollout.core.expressions import (
+    Evaluation,
+    evaluate_bool,
+    evaluate_names,
+    evaluate_number,
+    evaluate_text,
+    quoted,
+)
 from statefulrollout.hooks.replies import Answered, NoReply, Outcome
 
 WORST_FIRST = (
@@ -26,6 +34,12 @@ WORST_FIRST = (
     Answer.IN_PROGRESS,
     Answer.DONE,
 )
+_READERS: Mapping[Wants, Callable[[str, Mapping[str, Any]], Evaluation[Any]]] = {
+    "bool": evaluate_bool,
+    "number": evaluate_number,
+    "text": evaluate_text,
+    "names": evaluate_names,
+}
 _INT64 = 2**63
 
 
@@ -57,7 +71,7 @@ class Verdict:
     answer: Answer
     text: str
     progress: float | None = None
-    value: str | float | None = None
+    value: Measured | None = None
     generation: int | None = None
     retry_after: float | None = None
 
@@ -130,10 +144,9 @@ def _verdict_of_one(label: str, reply: Outcome, body: Any, question: Question, v
 
 
 def _measured(verdict: Verdict, measure: Measure, seen: Mapping[str, Any]) -> Verdict:
-    evaluate = evaluate_text if measure.wants == "text" else evaluate_number
-    read = evaluate(measure.expression, seen)
+    read = _READERS[measure.wants](measure.expression, seen)
     if read.value is None:
-        return replace(verdict, answer=Answer.IN_PROGRESS, text=f"{verdict.text}, but value {read.why}")
+        return replace(verdict, answer=Answer.IN_PROGRESS, text=f"{verdict.text}, but {measure.field} {read.why}")
     return replace(verdict, value=read.value)
 
 

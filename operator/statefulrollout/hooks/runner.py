@@ -70,8 +70,8 @@ class HookRunner(Hooks):
       What has been accepted is not sent again.
     * Any other change (addresses, path, expressions, times) asks anew from the beginning. The report is dropped until
       the new answer; how far the progress had come is not.
-    * `wake` is called when answer, progress, text or generation of a report differ from the one before, or a string
-      that was measured. A number that was measured differs all the time: whoever needs it looks again.
+    * `wake` is called when answer, progress, text or generation of a report differ from the one before, or what was
+      measured. A number differs all the time, and does not count: whoever needs it looks again.
     * Nothing is sent where `may_ask` says no, as it does on a replica that does not lead any more.
     """
 
@@ -188,7 +188,7 @@ class HookRunner(Hooks):
 
 
 def _news_of(report: Report) -> tuple[object, ...]:
-    measured = report.value if isinstance(report.value, str) else None
+    measured = None if isinstance(report.value, float) else report.value
     return report.answer, report.progress, report.text, report.generation, measured
 
 

@@ -83,6 +83,7 @@ class Application:
         leader: the name of the pod that leads; whoever is asked tells its role.
         preparations: when the whole was told to prepare, or to undo it.
         load: what all pods carry together, as any of them knows.
+        free: names of the pods that may leave, as any of them knows.
     """  # fmt: skip
 
     def __init__(self, kubelet: Kubelet, timeline: Timeline) -> None:
@@ -101,6 +102,7 @@ class Application:
         self.leader = ""
         self.preparations: list[tuple[float, bool]] = [(0.0, False)]
         self.load = 0
+        self.free: list[str] = []
         self._begun: dict[tuple[Holder, str], float] = {}
         self._moves: Moves | None = None
         self._has_membership = False
@@ -228,6 +230,8 @@ class Application:
                 return 200, {}
             case _, "role":
                 return 200, {"role": "leader" if self._name_of(holder) == self.leader else "follower"}
+            case _, "free":
+                return 200, {"free": self.free}
             case _, "load":
                 return 200, {"total": self.load}
         return 404, {}

@@ -168,6 +168,13 @@ REFUSED_BY_SCHEMA = [
         ("set onTimeout to Pause",),
     ),
     BadSpec(
+        "names from several answers",
+        {"spec": {"checks": [check(allow="json.free")]}},
+        "schema",
+        "spec.checks[0].allow",
+        ("set call.target to AnyPeer or Service",),
+    ),
+    BadSpec(
         "settles past its deadline",
         drain(settleSeconds=300, deadlineSeconds=300),
         "schema",
@@ -260,6 +267,13 @@ REFUSED_BY_OPERATOR = [
         "operator",
         "spec.drain.expect",
         ("exitCode",),
+    ),
+    BadSpec(
+        "names that are none",
+        {"spec": {"checks": [{**check(allow="size(json.free)"), "call": {**check()["call"], "target": "AnyPeer"}}]}},
+        "operator",
+        "spec.checks[0].allow",
+        ("gives int", "a list of strings is needed"),
     ),
     BadSpec(
         "role that is no string",

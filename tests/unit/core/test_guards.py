@@ -219,3 +219,22 @@ def test_a_stuck_pod_is_asked_only_what_protects_the_users_word_and_the_data() -
     assert judge(scene, place) is None
     assert set(GUARDS_OF_STUCK_PODS) < set(GUARDS)
     assert judge(scene, replace(place, stuck="")) is not None
+
+
+ONE_BY_ONE: dict[str, Any] = {"checks": [a_check("spare", at=["BeforePod"])]}
+
+
+@pytest.mark.parametrize(
+    ("observed", "allowed", "chosen"),
+    [
+        ("", ("db-1", "db-2"), frozenset[str]()),
+        ("check spare allows db-1", ("db-1",), frozenset[str]()),
+        ("check spare allows no pod", (), frozenset[str]()),
+        ("check spare is asked anew once the pod that was chosen has left", ("db-2",), frozenset({"uid-db-1"})),
+        ("", ("db-1",), frozenset({CANDIDATE.uid})),
+    ],
+)
+def test_a_check_says_which_pods_may_leave(observed: str, allowed: tuple[str, ...], chosen: frozenset[str]) -> None:
+    answers = {"spare": replace(YES, allowed=allowed)}
+    assert said("application_checks_pass", answers=answers, chosen=chosen, **ONE_BY_ONE) == observed
+    assert said("application_checks_pass", CONDEMNED, pods(3), answers=answers, chosen=chosen, **ONE_BY_ONE) == ""
