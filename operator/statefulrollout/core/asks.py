@@ -16,8 +16,8 @@ from typing import Any
 from statefulrollout.api.v1alpha1 import Done, Exec, Http
 from statefulrollout.api.walk import Wants
 
-MOST_COMMAND_WORDS = 60
-"""Characters of a command that a label shows."""
+MOST_COMMAND_CHARACTERS = 60
+"""Of a command in a label; more is cut."""
 
 
 Measured = str | float | tuple[str, ...]
@@ -70,7 +70,7 @@ class Request:
                 return f"{method} {path} on port {port} of {who}"
             case Exec(command=command, container=container):
                 words = shlex.join(command)
-                shown = words if len(words) <= MOST_COMMAND_WORDS else f"{words[: MOST_COMMAND_WORDS - 1]}…"
+                shown = words if len(words) <= MOST_COMMAND_CHARACTERS else f"{words[: MOST_COMMAND_CHARACTERS - 1]}…"
                 return f"`{shown}` in container {container} of {who}"
 
 
