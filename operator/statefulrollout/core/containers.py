@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from statefulrollout.api.v1alpha1 import Call, Exec, Http, Spec, Target
-from statefulrollout.core.snapshot import PodView, Snapshot, StatefulSetView
+from statefulrollout.core.snapshot import PodView, Snapshot
 
 
 def containers_of(pod: PodView) -> Mapping[str, str]:
@@ -21,34 +20,8 @@ def identity_of(snapshot: Snapshot, pod: PodView) -> Mapping[str, str]:
 
     A restart of a log sidecar means nothing; a restart of the database does. Without hooks nothing matters.
     """
-    addressed = addressed_containers(snapshot.rollout.spec, snapshot.target)
+    addressed = snapshot.addressed
     return {container.name: container.id for container in pod.containers if container.name in addressed}
-
-
-def addressed_containers(spec: Spec, target: StatefulSetView | None) -> frozenset[str]:
-    """Names of the containers that a hook's command runs in, or that declare a port which a hook calls."""
-    if target is None:
-        return frozenset()
-    return frozenset[str]().union(*(_addressed_by(call.what, target) for call in calls_to_pods(spec)))
-
-
-def _addressed_by(what: Http | Exec, target: StatefulSetView) -> frozenset[str]:
-    match what:
-        case Exec(container=name):
-            return frozenset({name})
-        case Http(port=port):
-            return target.ports.get(port, frozenset()) if isinstance(port, str) else _by_number(target, port)
-
-
-def _by_number(target: StatefulSetView, port: int) -> frozenset[str]:
-    every = frozenset[str]().union(*target.ports.values(), *target.numbered_ports.values())
-    return target.numbered_ports.get(port, every)
-
-
-def calls_to_pods(spec: Spec) -> list[Call]:
-    """The calls that carry facts: those of drain, migrate, membership and restore that go to pods."""
-    hooks = [hook for hook in (spec.drain, spec.migrate, spec.membership, spec.restore) if hook is not None]
-    return [hook.apply for hook in hooks if hook.apply.target is not Target.SERVICE]
 
 
 def are_running(snapshot: Snapshot, pod: PodView) -> bool:

@@ -13,7 +13,6 @@ from typing import Any
 
 from statefulrollout.api.v1alpha1 import PodUpdate
 from statefulrollout.core.actions import Change
-from statefulrollout.core.containers import addressed_containers
 from statefulrollout.core.goal import goal_of
 from statefulrollout.core.snapshot import Snapshot
 from statefulrollout.core.stages import Place
@@ -47,7 +46,7 @@ def verdict_of(snapshot: Snapshot, place: Place) -> Verdict:
         return Verdict(why_not=f"{others[0]} differs")
     if not images:
         return Verdict(why_not="no image differs, so a restart is meant")
-    if kept := addressed_containers(snapshot.rollout.spec, snapshot.target) - images.keys():
+    if kept := snapshot.addressed - images.keys():
         # It was drained, and would go on in that state.
         return Verdict(why_not=f"container {min(kept)}, which a hook addresses, would not restart")
     old, new = before.get("metadata") or {}, after.get("metadata") or {}

@@ -10,10 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
 
 from statefulrollout.api import names
 from statefulrollout.api.v1alpha1 import Spec
+from statefulrollout.core.addressing import addressed_containers
 from statefulrollout.core.asks import Report
 from statefulrollout.core.ledger import Ledger
 
@@ -268,3 +270,8 @@ class Snapshot:
     unfinished: Mapping[str, str] = field(default_factory=dict)
     motion: str = ""
     templates: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @cached_property
+    def addressed(self) -> frozenset[str]:
+        """Names of the containers that hooks address."""
+        return addressed_containers(self.rollout.spec, self.target)

@@ -7,6 +7,7 @@ Every invariant is watched all the time. A good end is: complete (I7), nothing l
 from __future__ import annotations
 
 from statefulrollout.api import names
+from statefulrollout.kube.leader import LeaseTimes
 from tests.simulation.scenario import Scenario
 from tests.simulation.stories.enemies import DEEDS
 from tests.simulation.stories.story import Story
@@ -18,6 +19,8 @@ from tests.simulation.world.world import NAME, NAMESPACE
 KEYS = 12
 AFTERMATH_SECONDS = 30.0
 PATIENCE_SECONDS = 7200.0
+TIMES = LeaseTimes(duration=40.0, renew_deadline=30.0, retry=6.0)
+"""Of the Lease: its renewals would be a third of all requests."""
 
 
 async def tell(story: Story) -> Scenario:
@@ -31,7 +34,7 @@ async def tell(story: Story) -> Scenario:
         several_at_once=story.several_at_once,
         budget=None if story.budget is None else a_budget(maxUnavailable=story.budget),
     )
-    scenario = Scenario(world, replicas=story.operators, bold=story.bold)
+    scenario = Scenario(world, replicas=story.operators, bold=story.bold, times=TIMES)
     await scenario.until_complete()
     calm = tuple(world.network.before), tuple(world.network.after)
     for deed in story.deeds:

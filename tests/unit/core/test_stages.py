@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from statefulrollout.api import names
-from statefulrollout.core.containers import addressed_containers
+from statefulrollout.core.addressing import addressed_containers
 from statefulrollout.core.snapshot import ContainerView, Facts, PodView, StatefulSetView
 from statefulrollout.core.stages import SCALE_DOWN, Place, Stage, can_be_asked, places_of
 from tests.builders import (
