@@ -40,7 +40,8 @@ class Order:
     """What kind of shop is wanted; `rollout` is merged into the StatefulRollout's spec.
 
     `rolled` says whether there is a StatefulRollout at all. `stop_seconds` makes each pod take that long to stop,
-    whatever it holds; `volume` puts the keys on volumes; `load_node` is where the load runs, where that matters.
+    whatever it holds; `volume` puts the keys on volumes; `certificate` is the Secret with the certificate of its
+    secure port, and `secrets` are those to make beforehand; `load_node` is where the load runs, where that matters.
     """
 
     replicas: int = 3
@@ -50,6 +51,8 @@ class Order:
     env: Mapping[str, str] = field(default_factory=dict)
     stop_seconds: int = 0
     volume: bool = False
+    certificate: str = ""
+    secrets: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     load: bool = True
     load_node: str = ""
 
@@ -158,6 +161,10 @@ class Shop:
     def open(self) -> None:
         """Open the shop and wait until it is settled and its clients run."""
         order = self.order
+        for name, values in order.secrets.items():
+            metadata = {"name": name, "namespace": self.namespace}
+            secret = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": dict(values)}
+            self.kubectl.apply(secret)
         if order.rolled:
             self.kubectl.apply(build_rollout(NAME, self.namespace, **build_spec(order.rollout)))
             self.wait("the StatefulRollout to be seen", lambda: self.rollout and is_observed(self.rollout))
@@ -364,6 +371,7 @@ def build_objects(namespace: str, order: Order) -> list[Json]:
         membership="declared" if order.rolled else "static",
         env={"VERSION": "1", **order.env},
         volume=order.volume,
+        certificate=order.certificate,
         grace_seconds=STOP_SECONDS + order.stop_seconds,
     )
     objects = build_store(store)

@@ -2,7 +2,8 @@
 
 POD_NAME (required) · CLIENT_PORT, ADMIN_PORT (8080, 8081) · MEMBERSHIP: `declared` by the operator (default), or
 `static`: REPLICAS pods of a StatefulSet behind the headless Service SERVICE · DATA_DIR: keep keys on this volume
-too · VERSION: shown in /state, to tell two templates apart. To break a revision on purpose: CRASH=1 exits at once,
+too · TLS_DIR (tls.crt, tls.key): its hooks are on port 8443 below /secure as well, for LOGIN (user:password) ·
+VERSION: shown in /state, to tell two templates apart. To break a revision on purpose: CRASH=1 exits at once,
 CRASH_AFTER after so many seconds, READY_DELAY is not ready for so many seconds, FAULTS as in `faults.py`.
 """
 
@@ -37,6 +38,8 @@ def settings_of(env: Mapping[str, str]) -> Settings:
         static_members=static_members_of(name, env) if static else None,
         patience_seconds=STATIC_PATIENCE_SECONDS if static else DECLARED_PATIENCE_SECONDS,
         data_dir=Path(env["DATA_DIR"]) if env.get("DATA_DIR") else None,
+        tls_dir=Path(env["TLS_DIR"]) if env.get("TLS_DIR") else None,
+        login=env.get("LOGIN", ""),
         ready_delay_seconds=float(env.get("READY_DELAY", "0")),
         version=env.get("VERSION", ""),
         faults=faults_of(json.loads(env.get("FAULTS", "{}"))),

@@ -46,6 +46,12 @@ class Hooks:
             web.post("/restore", self._nothing_to_do),
         ]
 
+    def application(self) -> web.Application:
+        """The endpoints alone."""
+        application = web.Application()
+        application.add_routes(self.routes())
+        return application
+
     async def _drain(self, request: web.Request) -> web.Response:
         self._draining.begin()
         if await self._draining.wait(WAIT_SECONDS):

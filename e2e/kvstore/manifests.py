@@ -13,7 +13,9 @@ Manifest = dict[str, Any]
 
 CLIENT_PORT = 8080
 ADMIN_PORT = 8081
+SECURE_PORT = 8443
 DATA_DIR = "/data"
+TLS_DIR = "/tls"
 USER_ID = 65532
 
 
@@ -39,6 +41,8 @@ class Kvstore:
     pod_management_policy: Literal["OrderedReady", "Parallel"] = "OrderedReady"
     env: Mapping[str, str] = field(default_factory=dict)
     volume: bool = False
+    certificate: str = ""
+    """Name of the Secret with tls.crt and tls.key."""
     grace_seconds: int = 10
 
 
@@ -57,6 +61,7 @@ def build_statefulset(store: Kvstore) -> Manifest:
     settings = {
         "MEMBERSHIP": store.membership,
         **({"DATA_DIR": DATA_DIR} if store.volume else {}),
+        **({"TLS_DIR": TLS_DIR} if store.certificate else {}),
         **({"SERVICE": peers, "REPLICAS": str(store.replicas)} if store.membership == "static" else {}),
         **store.env,
     }
@@ -79,6 +84,9 @@ def build_statefulset(store: Kvstore) -> Manifest:
         "securityContext": build_container_security(),
         **({"volumeMounts": [{"name": "data", "mountPath": DATA_DIR}]} if store.volume else {}),
     }
+    if store.certificate:
+        container["ports"].append({"name": "secure", "containerPort": SECURE_PORT})
+        container.setdefault("volumeMounts", []).append({"name": "tls", "mountPath": TLS_DIR, "readOnly": True})
     pod: Manifest = {
         "terminationGracePeriodSeconds": store.grace_seconds,
         "automountServiceAccountToken": False,
@@ -86,6 +94,8 @@ def build_statefulset(store: Kvstore) -> Manifest:
         "securityContext": build_pod_security(),
         "containers": [container],
     }
+    if store.certificate:
+        pod["volumes"] = [{"name": "tls", "secret": {"secretName": store.certificate, "defaultMode": 0o444}}]
     spec: Manifest = {
         "serviceName": peers,
         "replicas": store.replicas,

@@ -7,12 +7,16 @@ flight gets a moment; keys are not moved: a pod that is stopped without the oper
 from __future__ import annotations
 
 import asyncio
+import base64
+import hmac
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 
 from e2e.kvstore.client_api import ClientApi
 from e2e.kvstore.coordinator import Coordinator
@@ -40,7 +44,8 @@ KEEPALIVE_SECONDS = 75.0
 
 @dataclass(frozen=True)
 class Settings:
-    """One pod. `static_members` None: members are declared by the operator. `patience_seconds` bounds a request."""
+    """One pod. `static_members` None: members are declared by the operator. `patience_seconds` bounds a request. With
+    `tls_dir` (tls.crt, tls.key) the hooks are served with TLS as well, for `login` (user:password) alone."""
 
     name: str
     host: str | None = None
@@ -49,6 +54,9 @@ class Settings:
     static_members: Declaration | None = None
     patience_seconds: float = DECLARED_PATIENCE_SECONDS
     data_dir: Path | None = None
+    tls_dir: Path | None = None
+    secure_port: int = 8443
+    login: str = ""
     ready_delay_seconds: float = 0
     version: str = ""
     faults: dict[str, Fault] = field(default_factory=dict)
@@ -82,6 +90,13 @@ async def serving(settings: Settings, connect: Callable[[int], Peers] = Peers) -
         admin.add_routes(Told().routes())
         await _listen(stack, admin, settings.host, settings.admin_port, ADMIN_STOP_SECONDS)
 
+        if settings.tls_dir is not None:
+            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            context.load_cert_chain(settings.tls_dir / "tls.crt", settings.tls_dir / "tls.key")
+            secured = web.Application(middlewares=[for_login(settings.login)])
+            secured.add_subapp("/secure", Hooks(draining, coordinator, durable=journal is not None).application())
+            await _listen(stack, secured, settings.host, settings.secure_port, ADMIN_STOP_SECONDS, context)
+
         client = web.Application(middlewares=[draining.middleware], client_max_size=MAX_BODY_BYTES)
         client.add_routes(ClientApi(Router(member, settings.patience_seconds)).routes())
         runner = await _listen(stack, client, settings.host, settings.client_port, CLIENT_STOP_SECONDS)
@@ -90,8 +105,26 @@ async def serving(settings: Settings, connect: Callable[[int], Peers] = Peers) -
         yield member
 
 
+def for_login(login: str) -> Middleware:
+    """Answers 401 to whoever does not show these credentials."""
+    wanted = f"Basic {base64.b64encode(login.encode()).decode()}"
+
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if not hmac.compare_digest(request.headers.get("Authorization", ""), wanted):
+            raise web.HTTPUnauthorized
+        return await handler(request)
+
+    return middleware
+
+
 async def _listen(
-    stack: AsyncExitStack, application: web.Application, host: str | None, port: int, stop_seconds: float
+    stack: AsyncExitStack,
+    application: web.Application,
+    host: str | None,
+    port: int,
+    stop_seconds: float,
+    context: ssl.SSLContext | None = None,
 ) -> web.AppRunner:
     runner = web.AppRunner(
         application,
@@ -103,7 +136,7 @@ async def _listen(
     )
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
-    await web.TCPSite(runner, host, port).start()
+    await web.TCPSite(runner, host, port, ssl_context=context).start()
     return runner
 
 

@@ -62,6 +62,29 @@ def test_as_many_go_as_the_rest_can_carry_and_more_when_there_is_less_to_do(open
     shop.assert_nobody_noticed()
 
 
+def test_pods_leave_one_by_one_as_the_application_allows(open_shop: OpenShop) -> None:
+    check = {"name": "spare", "at": ["BeforePod"], "call": told("free", target="AnyPeer"), "expect": "status == 200",
+             "allow": "json.value"}  # fmt: skip
+    shop = open_shop(rollout={"strategy": {"soakSeconds": 1, "maxUnavailable": 2}, "checks": [check]})
+    _tell_who_is_free(shop, "kvstore-1")
+    shop.change_template()
+    shop.wait("the one to leave", lambda: [ordinal for _, ordinal in shop.departures()] == [1])
+    # A pod that came back has forgotten what it was told.
+    shop.wait("the reason to be said", lambda: _tell_who_is_free(shop, "kvstore-1")
+              and "check spare allows kvstore-1" in shop.message)  # fmt: skip
+    assert [ordinal for _, ordinal in shop.departures()] == [1]
+    shop.wait("the rest to leave", lambda: _tell_who_is_free(shop, "kvstore-0", "kvstore-2") and shop.is_complete())
+    shop.assert_nobody_noticed()
+
+
+def _tell_who_is_free(shop: Shop, *names: str) -> bool:
+    """Tell it to every pod that serves; always true."""
+    for pod in shop.pods:
+        if pod.ready:
+            shop.tell("free", list(names), pod.ordinal)
+    return True
+
+
 def _lead(shop: Shop, leader: int) -> None:
     for pod in shop.pods:
         shop.tell("role", "leader" if pod.name == pod_name(leader) else "follower", pod.ordinal)

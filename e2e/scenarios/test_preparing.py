@@ -70,6 +70,39 @@ def test_a_circle_is_refused_until_it_is_broken(open_shop: OpenShop) -> None:
     shop.assert_nobody_noticed()
 
 
+def test_of_a_group_one_at_a_time_has_pods_in_motion(open_shop: OpenShop) -> None:
+    shop = open_shop(rollout={"group": "shop"})
+    _apply_neighbour(shop, "1", group="shop")
+    shop.wait("the neighbour to serve", lambda: len(_neighbours(shop)) == 2 and all(p.ready for p in _neighbours(shop)))
+    _apply_neighbour(shop, "2", group="shop")
+    shop.change_template()
+    shop.wait("the reason to be said", lambda: "group_has_no_other_motion: etcd-" in shop.message)
+    shop.await_complete()
+    shop.wait("the neighbour to be new", lambda: _versions(shop) == {"2"} and all(p.ready for p in _neighbours(shop)))
+    assert not _in_motion_together(shop)
+    shop.assert_nobody_noticed()
+
+
+def _in_motion_together(shop: Shop) -> list[str]:
+    """Moments at which both sets had a pod out of service for a new revision."""
+    leaving: dict[str, str] = {}
+    found: list[str] = []
+    for change in shop.history_of(PODS):
+        pod = Pod(change.item)
+        leaving.pop(pod.name, None)
+        if pod.leaves_for and not change.gone:
+            leaving[pod.name] = pod.leaves_for
+        if len({name.split("-")[0] for name in leaving}) > 1:
+            found.append(f"{change.at}: {sorted(leaving)}")
+    return found
+
+
+def _versions(shop: Shop) -> set[str]:
+    """The versions of the neighbour's pods."""
+    env = (each for pod in _neighbours(shop) for each in pod.raw["spec"]["containers"][0]["env"])
+    return {each["value"] for each in env if each["name"] == "VERSION"}
+
+
 def _apply_neighbour(shop: Shop, version: str, **spec: object) -> None:
     """A smaller set of the same kind, with a StatefulRollout of its own and without hooks."""
     store = Kvstore(NEIGHBOUR, shop.namespace, IMAGE, replicas=2, membership="static", env={"VERSION": version},

@@ -113,3 +113,15 @@ def await_back(shop: Shop, old: str, *words: str) -> None:
     assert all(pod.ready and pod.is_true(names.SERVING) for pod in shop.pods)
     assert shop.accepted == old != shop.wanted
     assert shop.rollout["status"]["phase"] == "RolledBack"
+
+
+def test_a_drain_that_takes_longer_than_a_rollout_may_wait_gives_the_revision_up(open_shop: OpenShop) -> None:
+    shop = open_shop(rollout={"drain": {"deadlineSeconds": 5, "onTimeout": "Rollback"}})
+    old = shop.wanted
+    shop.set_faults({"drain": {"mode": "accept-202", "seconds": 300}}, 2)
+    shop.change_template()
+    await_back(shop, old, "failed (HookTimedOut)", "kvstore-2: drain is not done after")
+    shop.set_faults({}, 2)
+    shop.change_template()
+    shop.await_complete()
+    shop.assert_nobody_noticed()
