@@ -13,6 +13,7 @@ KEEP ?=
 SEEDS ?= 12
 MINUTES ?= 5
 EVERY ?= 8
+RESUME ?=
 VENV := .venv
 BIN := $(VENV)/bin
 SYNCED := $(VENV)/.synced
@@ -98,8 +99,8 @@ repo: setup ## The repository itself: layout, what must not be in it
 mutants: setup ## Deliberate mistakes, each of which the simulation must notice
 	$(BIN)/python -m tests.mutants
 
-simulate: setup ## Random rollouts and crash points in simulated time: SEEDS= (0: no end) MINUTES= EVERY= (1: every point)
-	$(BIN)/python -m tests.simulation --seeds $(SEEDS) --minutes $(MINUTES) --every $(EVERY)
+simulate: setup ## Random rollouts and crash points in simulated time: SEEDS= (0: no end) MINUTES= EVERY= (1: all) RESUME=1
+	$(BIN)/python -m tests.simulation --seeds $(SEEDS) --minutes $(MINUTES) --every $(EVERY) $(if $(RESUME),--resume)
 
 generate: setup ## Write the CRDs, the API reference and the chart's copy from the models
 	mkdir -p crds docs charts/statefulrollout/files/crds

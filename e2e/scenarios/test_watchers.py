@@ -17,6 +17,7 @@ from e2e.harness.kubectl import Json
 from statefulrollout.api import names
 from statefulrollout.core.fence import UNREACHABLE
 
+NAME = "kvstore"
 HOLD: Json = {"type": "RollingUpdate", "rollingUpdate": {"partition": UNREACHABLE}}
 FORWARD: Json = {"type": "OnDelete"}
 LEFT: Json = {names.SERVING: False, names.DRAINED: True, names.MIGRATED: True, names.RELEASED: True, "Ready": False}
@@ -37,14 +38,14 @@ class Tale:
 
     def pod(self, ordinal: int, revision: str = "old", kind: str = "MODIFIED", **facts: object) -> None:
         conditions = {names.SERVING: True, "Ready": True, **facts.pop("conditions", {})}  # type: ignore[dict-item]
-        uid = facts.pop("uid", f"{ordinal}-{revision}")
+        uid, image = facts.pop("uid", f"{ordinal}-{revision}"), facts.pop("image", "kvstore:1")
         annotation = json.dumps({"wanted": "", "containers": {"kvstore": f"id-{uid}"}, **facts})
         labels = {names.REVISION_LABEL: revision, names.FENCED_LABEL: "true"}
         metadata = {"name": f"kvstore-{ordinal}", "uid": uid, "labels": labels,
                     "annotations": {names.FACTS_ANNOTATION: annotation}}  # fmt: skip
-        statuses = [{"name": "kvstore", "containerID": f"id-{uid}", "restartCount": 0, "state": {"running": {}}}]
+        statuses = [{"name": NAME, "containerID": f"id-{uid}", "restartCount": 0, "state": {"running": {}}}]
         listed = [{"type": each, "status": str(holds)} for each, holds in conditions.items()]
-        spec = {"readinessGates": [{"conditionType": names.SERVING}]}
+        spec = {"readinessGates": [{"conditionType": names.SERVING}], "containers": [{"name": NAME, "image": image}]}
         status = {"phase": "Running", "conditions": listed, "containerStatuses": statuses}
         self.write(PODS, {"metadata": metadata, "spec": spec, "status": status}, kind)
 
@@ -110,6 +111,21 @@ def test_they_see_a_release_that_was_true_for_another_container(tale: Tale) -> N
     tale.ledger(1, "0-old", "1-old")
     tale.pod(2, wanted="new", conditions=LEFT, containers={"kvstore": "id-before-it-restarted"})
     assert _broken(tale) == ["I2Drained"]
+
+
+def test_they_see_a_pod_restarted_in_place_while_it_serves_or_is_still_a_member(tale: Tale) -> None:
+    tale.ledger(1, "0-old", "1-old", "2-old")
+    tale.pod(2, "new", uid="2-old", image="kvstore:2", conditions={names.SERVING: False, "Ready": False})
+    assert _broken(tale) == ["I2Drained"]
+    tale.pod(0, "new", uid="0-old", image="kvstore:2")
+    assert _broken(tale).count("I2Drained") == 2
+
+
+def test_they_see_nothing_in_a_pod_that_is_updated_in_place_as_it_should_be(tale: Tale) -> None:
+    tale.ledger(1, "0-old", "1-old")
+    tale.pod(2, "new", uid="2-old", image="kvstore:2", conditions={names.SERVING: False, "Ready": False})
+    tale.pod(2, "new", uid="2-old", image="kvstore:2")
+    assert broken_invariants(tale.changes, ()) == []
 
 
 def test_they_see_a_release_without_a_drain(tale: Tale) -> None:

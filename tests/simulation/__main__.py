@@ -3,7 +3,8 @@
     python -m tests.simulation --seeds 200 --minutes 60
 
 A seed stands for a batch of stories. Whatever does not end well is printed; `pytest tests/simulation/test_stories.py
---story-seed SEED` tells a batch again and shrinks it. The figures go to build/simulate.json.
+--story-seed SEED` tells a batch again and shrinks it. The figures go to build/simulate.json; `--resume` goes on from
+there, on the same code, when a run was stopped.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import structlog
@@ -43,6 +44,50 @@ class Outcome:
     crash_points: int
     violations: tuple[str, ...]
     seconds: float
+    seed: int | None = None
+
+
+@dataclass
+class Tally:
+    """The figures of a run. Seeds count in their order, so that none counts twice when a stopped run goes on."""
+
+    next_seed: int = 0
+    rollouts: int = 0
+    crash_points: int = 0
+    violations: int = 0
+    seconds: float = 0.0
+    early: dict[int, Outcome] = field(default_factory=dict)
+
+    @classmethod
+    def resumed(cls) -> Tally:
+        """The figures of the run before."""
+        saved = json.loads(RESULT.read_text())
+        return cls(saved["nextSeed"], saved["rollouts"], saved["crashPoints"], saved["violations"], saved["seconds"])
+
+    def add(self, outcome: Outcome) -> None:
+        """Count an outcome, and those that waited for it."""
+        if outcome.seed is None:
+            self._count(outcome)
+            return
+        self.early[outcome.seed] = outcome
+        while self.next_seed in self.early:
+            self._count(self.early.pop(self.next_seed))
+            self.next_seed += 1
+
+    def _count(self, outcome: Outcome) -> None:
+        self.rollouts += outcome.rollouts
+        self.crash_points += outcome.crash_points
+        self.violations += len(outcome.violations)
+
+    def figures(self, seconds: float) -> dict[str, float]:
+        """What is saved, after so many seconds more."""
+        return {
+            "rollouts": self.rollouts,
+            "crashPoints": self.crash_points,
+            "violations": self.violations,
+            "seconds": round(self.seconds + seconds, 1),
+            "nextSeed": self.next_seed,
+        }
 
 
 def try_points(task: tuple[int, tuple[Point, ...]]) -> Outcome:
@@ -72,7 +117,7 @@ def tell_stories(seed: int) -> Outcome:
             rollouts += scenario.count_rollouts()
 
     tell_batch(seed, told, phases=[Phase.generate])
-    return Outcome(f"seed {seed}", rollouts, 0, tuple(violations), time.monotonic() - began)
+    return Outcome(f"seed {seed}", rollouts, 0, tuple(violations), time.monotonic() - began, seed)
 
 
 def quieten() -> None:
@@ -87,9 +132,12 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--minutes", type=float, default=60.0, help="begin nothing more after so many minutes")
     parser.add_argument("--every", type=int, default=1, help="try one crash point in so many (0: none)")
+    parser.add_argument("--resume", action="store_true", help="go on with the stories of the run before")
     chosen = parser.parse_args()
     quieten()
     began = time.monotonic()
+    tally = Tally.resumed() if chosen.resume else Tally(chosen.first)
+    first = tally.next_seed
 
     def in_time() -> bool:
         return time.monotonic() - began < 60 * float(chosen.minutes)
@@ -102,24 +150,20 @@ def main() -> int:
                     yield number, tuple(points[start : start + POINTS_PER_TASK])
 
     def seeds() -> Iterator[int]:
-        last = chosen.first + chosen.seeds if chosen.seeds else None
-        numbers = itertools.count(chosen.first) if last is None else iter(range(chosen.first, last))
+        numbers = itertools.count(first) if not chosen.seeds else iter(range(first, first + chosen.seeds))
         return itertools.takewhile(lambda _: in_time(), numbers)
 
-    totals = {"rollouts": 0, "crashPoints": 0, "violations": 0, "seconds": 0.0}
+    RESULT.parent.mkdir(exist_ok=True)
     with multiprocessing.Pool(os.cpu_count(), quieten, maxtasksperchild=20) as pool:
-        crashes = pool.imap_unordered(try_points, tasks()) if chosen.every else iter(())
+        crashes = pool.imap_unordered(try_points, tasks()) if chosen.every and not chosen.resume else iter(())
         for outcome in itertools.chain(crashes, pool.imap_unordered(tell_stories, seeds())):
-            totals["rollouts"] += outcome.rollouts
-            totals["crashPoints"] += outcome.crash_points
-            totals["violations"] += len(outcome.violations)
-            totals["seconds"] = round(time.monotonic() - began, 1)
+            tally.add(outcome)
+            figures = tally.figures(time.monotonic() - began)
+            RESULT.write_text(json.dumps(figures) + "\n")
             for violation in outcome.violations:
                 print(f"{outcome.name}: {violation}\n", flush=True)
-            print(f"{outcome.name}: {outcome.seconds:.1f} s; {totals}", file=sys.stderr, flush=True)
-    RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(json.dumps(totals) + "\n")
-    return 1 if totals["violations"] else 0
+            print(f"{outcome.name}: {outcome.seconds:.1f} s; {figures}", file=sys.stderr, flush=True)
+    return 1 if tally.violations else 0
 
 
 if __name__ == "__main__":
