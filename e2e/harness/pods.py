@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from datetime import datetime
 
 from e2e.harness.kubectl import Json
 from statefulrollout.api import names
@@ -100,6 +101,18 @@ class Pod:
         """Whether it has this condition, and it is True."""
         conditions = self.raw["status"].get("conditions", ())
         return any(each["type"] == condition and each["status"] == "True" for each in conditions)
+
+    def since(self, condition: str) -> float | None:
+        """When the condition last changed, in whole seconds since the epoch; None where the status does not say."""
+        conditions = self.raw["status"].get("conditions", ())
+        found = (
+            each["lastTransitionTime"]
+            for each in conditions
+            if each["type"] == condition
+            if "lastTransitionTime" in each
+        )
+        written = next(found, None)
+        return None if written is None else datetime.fromisoformat(written).timestamp()
 
     @property
     def _facts(self) -> Json:

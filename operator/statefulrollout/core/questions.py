@@ -224,6 +224,8 @@ def addressed_anew(
 ) -> dict[str, Any] | None:
     """A remembered undo without anybody who is gone: whoever the call addresses now is asked in their place.
 
+    One that goes to all peers goes to those that came since as well: what was told may be on the volume they came with.
+
     Args:
         around: the pods that there are.
         undo: the resolved call, as the ledger keeps it.
@@ -237,12 +239,14 @@ def addressed_anew(
         return None
     request, present = REQUEST.validate_python(undo), {place.pod.uid for place in around.places}
     kept = tuple(address for address in request.to if not address.uid or address.uid in present)
-    if len(kept) == len(request.to):
+    if call is None or call.target is Target.POD:
+        if not kept:
+            return None
+    elif call.target is Target.PEERS or len(kept) < len(request.to):
+        # Where nobody can be asked now, somebody will be.
+        kept = _addresses_of(around, call, pod, None) or request.to
+    if {address.uid for address in kept} == {address.uid for address in request.to}:
         return undo
-    if call is not None and call.target is not Target.POD:
-        kept = _addresses_of(around, call, pod, None)
-    elif not kept:
-        return None
     dumped: dict[str, Any] = REQUEST.dump_python(replace(request, to=kept), mode="json")
     return dumped
 
