@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -33,12 +32,12 @@ from statefulrollout.core.ledger import Declaration, OpenHook, Prepared
 from statefulrollout.core.membership import Roster
 from statefulrollout.core.snapshot import PodView, Snapshot
 from statefulrollout.core.stages import Place, Stage
+from statefulrollout.core.templates import filled_in
 from statefulrollout.core.timestamps import timestamp
 
 REQUEST = TypeAdapter(Request)
 WITH_DOCUMENT = frozenset({"POST", "PUT", "PATCH"})
 """Methods that carry the operator's document where the spec gives no body."""
-_TEMPLATE = re.compile(r"\$\{pod\.(name|ip|ordinal)\}")
 
 
 @dataclass(frozen=True)
@@ -64,8 +63,7 @@ def fill_in(text: str, pod: PodView | None) -> str:
     """Replace the three templates by what they stand for."""
     if pod is None:
         return text
-    values = {"name": pod.name, "ip": pod.ip, "ordinal": str(pod.ordinal)}
-    return _TEMPLATE.sub(lambda match: values[match.group(1)], text)
+    return filled_in(text, name=pod.name, ip=pod.ip, ordinal=str(pod.ordinal))
 
 
 def request_of(

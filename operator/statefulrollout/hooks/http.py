@@ -17,6 +17,7 @@ from yarl import URL
 
 from statefulrollout.api.v1alpha1 import Http
 from statefulrollout.core.asks import Address, Request
+from statefulrollout.core.templates import filled_in
 from statefulrollout.hooks.credentials import Credentials
 from statefulrollout.hooks.replies import MOST_BYTES, NoReply, Reply
 
@@ -24,7 +25,6 @@ MOST_HEADER_BYTES = 8 * 1024
 CONNECT_SECONDS = 3.0
 USER_AGENT = "statefulrollout"
 
-_TEMPLATE = re.compile(r"\$\{pod\.(name|ip|ordinal)\}")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _OWN_HEADERS = frozenset({"connection", "content-length", "expect", "te", "trailer", "transfer-encoding", "upgrade"})
 """What frames the message itself is not for a spec to say."""
@@ -103,8 +103,8 @@ def _server_name_of(http: Http, address: Address) -> str | None:
     """Whom the certificate must be for; None means the host that is called."""
     if http.tls is None or http.tls.server_name is None:
         return None
-    values = {"name": address.name, "ip": address.host, "ordinal": address.name.rpartition("-")[2]}
-    return _TEMPLATE.sub(lambda match: values[match.group(1)], http.tls.server_name)
+    ordinal = address.name.rpartition("-")[2]
+    return filled_in(http.tls.server_name, name=address.name, ip=address.host, ordinal=ordinal)
 
 
 def _headers_of(http: Http, body: str | None, credentials: Credentials) -> CIMultiDict[str]:
