@@ -6,6 +6,7 @@
     └── KubeError             the API server did not do what was asked
         ├── Unavailable       no answer: connection, TLS, credentials or time; the call may or may not have happened
         └── ApiError          an answer of 300 or more: status, reason, body
+            ├── Forbidden     403: the right was not granted
             ├── NotFound      404
             ├── Conflict      409: AlreadyExists, or a precondition (resourceVersion, UID) that does not hold
             └── Gone          410: a resourceVersion or continue token that is too old; list anew
@@ -61,6 +62,10 @@ class ApiError(KubeError):
         super().__init__(f"{request}: {status} {self.reason}: {self.message}".removeprefix(": "))
 
 
+class Forbidden(ApiError):
+    """The operator has not been given the right to do so."""
+
+
 class NotFound(ApiError):
     """The object does not exist."""
 
@@ -73,7 +78,7 @@ class Gone(ApiError):
     """What we continued from is no longer known to the server."""
 
 
-_BY_STATUS: dict[int, type[ApiError]] = {404: NotFound, 409: Conflict, 410: Gone}
+_BY_STATUS: dict[int, type[ApiError]] = {403: Forbidden, 404: NotFound, 409: Conflict, 410: Gone}
 
 
 def api_error_of(status: int, body: dict[str, Any], *, request: str = "", retry_after: float | None = None) -> ApiError:

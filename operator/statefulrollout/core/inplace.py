@@ -39,7 +39,7 @@ def verdict_of(snapshot: Snapshot, place: Place) -> Verdict:
     before, after = (snapshot.templates.get(name) for name in (place.pod.revision, goal_of(snapshot)))
     if before is None or after is None:
         return Verdict(why_not="the ControllerRevision of its revision is gone")
-    differences = list(_differences(before.get("spec") or {}, after.get("spec") or {}, "spec"))
+    differences = list(_differences(before.get("spec") or {}, after.get("spec") or {}))
     images = {container: str(image) for container, image, where in differences if not where}
     others = [where for _, _, where in differences if where]
     if others:
@@ -54,14 +54,13 @@ def verdict_of(snapshot: Snapshot, place: Place) -> Verdict:
     return Verdict(Change(images, labels, annotations))
 
 
-def _differences(old: Any, new: Any, path: str) -> Iterator[tuple[str, object, str]]:
+def _differences(old: Template, new: Template) -> Iterator[tuple[str, object, str]]:
     """Every difference of two pod specs: container and new image of those that are only that, else the place."""
-    if isinstance(old, Mapping) and isinstance(new, Mapping):
-        for name in sorted(old.keys() | new.keys()):
-            if path == "spec" and name == "containers":
-                yield from _differences_of_containers(old.get(name) or [], new.get(name) or [])
-            elif old.get(name) != new.get(name):
-                yield "", None, f"{path}.{name}"
+    for name in sorted(old.keys() | new.keys()):
+        if name == "containers":
+            yield from _differences_of_containers(old.get(name) or [], new.get(name) or [])
+        elif old.get(name) != new.get(name):
+            yield "", None, f"spec.{name}"
 
 
 def _differences_of_containers(old: list[Template], new: list[Template]) -> Iterator[tuple[str, object, str]]:

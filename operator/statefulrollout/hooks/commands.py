@@ -12,10 +12,8 @@ from typing import Protocol
 
 from statefulrollout.api.v1alpha1 import Exec
 from statefulrollout.core.asks import Address, Request
-from statefulrollout.errors import ApiError, KubeError, NotFound
+from statefulrollout.errors import ApiError, Forbidden, KubeError, NotFound
 from statefulrollout.hooks.replies import MOST_BYTES, Exit, NoReply
-
-FORBIDDEN = 403
 
 
 class Execute(Protocol):
@@ -53,9 +51,9 @@ async def call_exec(
         return NoReply(f"timed out after {request.timeout_seconds} s")
     except NotFound:
         return NoReply("the pod is gone, or the container does not run")
+    except Forbidden:
+        return NoReply("the operator's role does not let it run commands in pods", misconfigured=True)
     except ApiError as error:
-        if error.status == FORBIDDEN:
-            return NoReply("the operator's role does not let it run commands in pods", misconfigured=True)
         return NoReply(f"the API server answered {error.status}")
     except KubeError:
         return NoReply("the connection to the pod broke")

@@ -14,10 +14,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from statefulrollout.api.v1alpha1 import AuthFrom, AuthType, Http
-from statefulrollout.errors import ApiError, KubeError, NotFound
+from statefulrollout.errors import ApiError, Forbidden, KubeError, NotFound
 from statefulrollout.hooks.replies import NoReply
-
-FORBIDDEN = 403
 
 
 class Secrets(Protocol):
@@ -89,11 +87,11 @@ async def _value_of(secrets: Secrets, namespace: str, name: str, key: str) -> by
         values = await secrets.read(namespace, name)
     except NotFound:
         return NoReply(f"there is no Secret {name} in the namespace: create it", misconfigured=True)
-    except ApiError as error:
-        if error.status != FORBIDDEN:
-            return NoReply(f"Secret {name} cannot be read: the API server answered {error.status}")
+    except Forbidden:
         remedy = "grant get on it to the operator's ServiceAccount, in this namespace"
         return NoReply(f"the operator may not read Secret {name}: {remedy}", misconfigured=True)
+    except ApiError as error:
+        return NoReply(f"Secret {name} cannot be read: the API server answered {error.status}")
     except KubeError:
         return NoReply(f"Secret {name} cannot be read: the API server did not answer")
     if key not in values:
