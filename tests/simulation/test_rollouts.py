@@ -285,3 +285,15 @@ async def test_where_the_cluster_adds_defaults_to_the_strategy_it_is_set_once(de
     written = {request.plural for request in scenario.world.network.seen[seen:] if request.writes}
     assert "statefulsets" not in written
     assert scenario.world.stateful_set()["metadata"]["generation"] == generation + (deletion == "Release")
+
+
+@pytest.mark.parametrize("policy", ["OrderedReady", "Parallel"])
+async def test_the_last_pod_of_all_that_need_not_leave_after_all_has_no_peers_to_tell(policy: str) -> None:
+    undo = {"http": {"port": "admin", "path": "/migrate", "method": "DELETE"}, "target": "Peers"}
+    migrate = {"apply": {"http": {"port": "admin", "path": "/migrate"}}, "undo": undo}
+    scenario = await a_scenario(replicas=2, policy=policy, spec={"migrate": migrate})
+    scenario.user.scale(0)
+    await scenario.until_stage("Migrating", "kvstore-0")
+    scenario.user.scale(2)
+    await scenario.until_complete()
+    assert gates(scenario.world) == [True, True]

@@ -10,10 +10,9 @@ from dataclasses import replace
 from statefulrollout.api import names
 from statefulrollout.core import questions
 from statefulrollout.core.actions import MarkPod
-from statefulrollout.core.asks import Answer
+from statefulrollout.core.asks import Answer, Ask
 from statefulrollout.core.containers import containers_of, facts_match_containers
 from statefulrollout.core.goal import is_given_up
-from statefulrollout.core.ledger import OpenHook
 from statefulrollout.core.snapshot import Facts, Snapshot
 from statefulrollout.core.stages import Place, Stage, can_be_asked, soaked_at
 from statefulrollout.core.step import CLOSED, OPENED, Stand, Step, Waiting, ask_hook, judge_pod_hook
@@ -27,7 +26,8 @@ def restored_pods(snapshot: Snapshot, places: tuple[Place, ...], now: float) -> 
 def _is_restored(snapshot: Snapshot, place: Place, now: float) -> bool:
     if place.stage is Stage.RETURNING:
         turned = place.pod.facts is not None and place.pod.facts.returning
-        return turned and not _undone_yet(snapshot, place) and facts_match_containers(snapshot, place.pod)
+        undone = all(_is_answered(snapshot, ask) for ask in _undoes_of(snapshot, place))
+        return turned and undone and facts_match_containers(snapshot, place.pod)
     if place.stage is not Stage.RESTORING or _must_close_gate(snapshot, place):
         return False
     hook = snapshot.rollout.spec.restore
@@ -102,31 +102,33 @@ def give_back(stand: Stand, place: Place) -> Step:
         message = f"goes back: it does not leave for {place.pod.facts.wanted} any more"
         mark = MarkPod(place.pod, "PodReturning", message, facts=replace(place.pod.facts, returning=True))
         return Step(actions=(mark,))
-    entries = [entry for entry in stand.snapshot.ledger.open_hooks if entry.uid == place.pod.uid]
-    pending = _undone_yet(stand.snapshot, place)
+    snapshot = stand.snapshot
+    # All of them until the pod serves: an answer is kept only as long as its question is asked.
+    asks = _undoes_of(snapshot, place)
+    pending = [ask for ask in asks if not _is_answered(snapshot, ask)]
     if pending:
-        asks = tuple(ask for entry in pending if (ask := questions.ask_of_undo(entry)))
-        reports = [stand.snapshot.reports.get(ask.id) for ask in asks]
-        observed = next((report.text for report in reports if report and report.answer is not Answer.DONE), "asked")
-        return Step(asks=asks, waiting=Waiting(f"undo of {pending[0].hook}", observed))
-    closes = tuple(entry.id for entry in entries)
-    if not facts_match_containers(stand.snapshot, place.pod) or not place.pod.containers_ready:
+        report = snapshot.reports.get(pending[0].id)
+        return Step(asks=asks, waiting=Waiting(pending[0].title, report.text if report else "asked"))
+    closes = tuple(entry.id for entry in snapshot.ledger.open_hooks if entry.uid == place.pod.uid)
+    back = Step(asks=asks, closes=closes)
+    if not facts_match_containers(snapshot, place.pod) or not place.pod.containers_ready:
         mark = MarkPod(place.pod, "PodReturned", "no longer leaving", {**OPENED, **CLOSED}, facts=Facts())
-        return Step(actions=(mark,), closes=closes)
-    return _open_gate(stand, place, Step(closes=closes), "PodReturned", "back in service: no longer leaving")
+        return replace(back, actions=(mark,))
+    return _open_gate(stand, place, back, "PodReturned", "back in service: no longer leaving")
 
 
-def _undone_yet(snapshot: Snapshot, place: Place) -> list[OpenHook]:
-    """The hooks begun on the pod whose undo is not confirmed; what a dead pod was told died with it."""
-    pending = []
-    for entry in snapshot.ledger.open_hooks:
-        if entry.uid != place.pod.uid or (ask := questions.ask_of_undo(entry)) is None:
-            continue
-        report = snapshot.reports.get(ask.id)
-        dead = not can_be_asked(place.pod) and all(address.name == place.pod.name for address in ask.request.to)
-        if not dead and (report is None or report.answer is not Answer.DONE):
-            pending.append(entry)
-    return pending
+def _undoes_of(snapshot: Snapshot, place: Place) -> tuple[Ask, ...]:
+    """What takes back the hooks begun on the pod; what a dead pod was told died with it."""
+    asks = [questions.ask_of_undo(entry) for entry in snapshot.ledger.open_hooks if entry.uid == place.pod.uid]
+    alive = can_be_asked(place.pod)
+    return tuple(
+        ask for ask in asks if ask and (alive or any(address.name != place.pod.name for address in ask.request.to))
+    )
+
+
+def _is_answered(snapshot: Snapshot, ask: Ask) -> bool:
+    report = snapshot.reports.get(ask.id)
+    return report is not None and report.answer is Answer.DONE
 
 
 def _open_gate(stand: Stand, place: Place, step: Step, reason: str, message: str) -> Step:

@@ -40,6 +40,7 @@ def decide_farewell(
     if ledger.stateful_set_uid != target.uid:
         # It speaks of an earlier set of the same name, and will be collected with it.
         ledger = Ledger()
+    ledger = _without_the_gone(ledger, pods)
     fence = _fence_left_behind(target, ledger)
     prepared, ask = undo_of(ledger.preparations, reports)
     asks = (*_undo_asks(pods, ledger), *((ask,) if ask else ()))
@@ -90,6 +91,17 @@ def _ledger_left_behind(ledger: Ledger, rest: tuple[OpenHook, ...], prepared: tu
         if ledger.deletion_policy == DeletionPolicy.RELEASE.value:
             changes["original_strategy"] = None
     return ledger.model_copy(update=changes)
+
+
+def _without_the_gone(ledger: Ledger, pods: Sequence[PodView]) -> Ledger:
+    """No spec says any more who else could be told in the place of those who are gone."""
+    hooks = [
+        entry.model_copy(update={"undo": questions.without_the_gone(entry.undo, pods)}) for entry in ledger.open_hooks
+    ]
+    preparations = [
+        entry.model_copy(update={"undo": questions.without_the_gone(entry.undo, pods)}) for entry in ledger.preparations
+    ]
+    return ledger.model_copy(update={"open_hooks": tuple(hooks), "preparations": tuple(preparations)})
 
 
 def _undo_asks(pods: Sequence[PodView], ledger: Ledger) -> tuple[Ask, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -231,21 +231,38 @@ def addressed_anew(
         pod: the pod that the hook is about, where there is one still.
 
     Returns:
-        None where nobody is left who was told.
+        None where nobody is left to tell.
     """
     if undo is None:
         return None
-    request, present = REQUEST.validate_python(undo), {place.pod.uid for place in around.places}
-    kept = tuple(address for address in request.to if not address.uid or address.uid in present)
+    pods = [place.pod for place in around.places]
+    kept = without_the_gone(undo, pods)
     if call is None or call.target is Target.POD:
-        if not kept:
-            return None
-    elif call.target is Target.PEERS or len(kept) < len(request.to):
-        # Where nobody can be asked now, somebody will be.
-        kept = _addresses_of(around, call, pod, None) or request.to
-    if {address.uid for address in kept} == {address.uid for address in request.to}:
+        return kept
+    request = REQUEST.validate_python(undo)
+    if call.target is Target.PEERS or not request.to or kept != undo:
+        to = _addresses_of(around, call, pod, None)
+        if not to:
+            # Where nobody can be asked now, somebody will be, if there is anybody.
+            others = call.target is Target.SERVICE or any(pod is None or other.uid != pod.uid for other in pods)
+            return undo if others else None
+        return _sent_to(undo, request, to)
+    return undo
+
+
+def without_the_gone(undo: dict[str, Any] | None, pods: Iterable[PodView]) -> dict[str, Any] | None:
+    """A remembered undo that goes to those of `pods` only, and to a Service; None where nobody is left to tell."""
+    if undo is None:
+        return None
+    request, present = REQUEST.validate_python(undo), {pod.uid for pod in pods}
+    kept = tuple(address for address in request.to if not address.uid or address.uid in present)
+    return _sent_to(undo, request, kept) if kept else None
+
+
+def _sent_to(undo: dict[str, Any], request: Request, to: tuple[Address, ...]) -> dict[str, Any]:
+    if {address.uid for address in to} == {address.uid for address in request.to}:
         return undo
-    dumped: dict[str, Any] = REQUEST.dump_python(replace(request, to=kept), mode="json")
+    dumped: dict[str, Any] = REQUEST.dump_python(replace(request, to=to), mode="json")
     return dumped
 
 

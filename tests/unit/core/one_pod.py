@@ -100,9 +100,9 @@ def wait_of(step: Step) -> tuple[str, str]:
     return step.waiting.name, step.waiting.observed
 
 
-def undo_of(pod: PodView, to: PodView) -> OpenHook:
-    """A drain that was begun on `pod`, with an undo that goes to `to`."""
-    http = {"port": "admin", "path": "/drain", "method": "DELETE"}
+def undo_of(pod: PodView, to: PodView, hook: str = "drain") -> OpenHook:
+    """A hook that was begun on `pod`, with an undo that goes to `to`."""
+    http = {"port": "admin", "path": f"/{hook}", "method": "DELETE"}
     address = {"name": to.name, "host": to.ip, "port": 8081}
     undo = {"what": http, "to": [address], "timeout_seconds": 5}
-    return OpenHook(id=f"{pod.uid}/x/drain/0", hook="drain", pod=pod.name, uid=pod.uid, since=NOW, undo=undo)
+    return OpenHook(id=f"{pod.uid}/x/{hook}/0", hook=hook, pod=pod.name, uid=pod.uid, since=NOW, undo=undo)

@@ -21,9 +21,9 @@ LEAVING = a_pod("db-2").drained("v2")
 FREE = {names.SERVING: True, names.DRAINED: False, names.MIGRATED: False, names.RELEASED: False}
 
 
-def an_open_drain(pod: PodView = LEAVING, to: str = "db-2", **fields: Any) -> OpenHook:
+def an_open_drain(pod: PodView = LEAVING, to: str = "db-2", uid_of_told: str = "", **fields: Any) -> OpenHook:
     """A drain that was begun on the pod, with an undo that goes to the pod named `to`."""
-    address = {"name": to, "host": "10.0.0.3", "port": 8081}
+    address = {"name": to, "host": "10.0.0.3", "port": 8081, "uid": uid_of_told}
     http = {"port": "admin", "path": "/drain", "method": "DELETE"}
     undo = {"what": http, "to": [address], "timeout_seconds": 5}
     REQUEST.validate_python(undo)
@@ -137,6 +137,8 @@ def test_undoing_begins_while_the_fence_is_still_to_be_set() -> None:
         (True, an_open_drain(to="db-0"), ()),
         (False, an_open_drain(to="db-0", completed=True), ()),
         (False, an_open_drain(undo=None), (LEAVING,)),
+        (False, an_open_drain(to="db-0", uid_of_told="uid-of-another"), (LEAVING, a_pod("db-0"))),
+        (True, an_open_drain(to="db-0", uid_of_told="uid-db-0"), (LEAVING, a_pod("db-0"))),
     ],
 )
 def test_whoever_is_gone_is_not_asked_and_holds_nothing_up(

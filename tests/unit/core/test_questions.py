@@ -282,6 +282,9 @@ REPLACED = a_pod("db-1", "uid-of-another")
         (["uid-db-0"], "Peers", (a_pod("db-0"), REPLACED, LEAVING), False),
         (["uid-of-another"], "AnyPeer", (REPLACED, LEAVING), True),
         (None, "Peers", (LEAVING,), False),
+        (None, "Peers", (LEAVING,), True),
+        (None, "AnyPeer", (LEAVING,), True),
+        (["uid-db-0", "uid-db-1"], "Peers", (a_pod("db-7").starting(), LEAVING), True),
         (["uid-db-2"], "Pod", THREE, True),
         (None, "Pod", pods(2), True),
     ],
@@ -294,6 +297,16 @@ def test_an_undo_goes_to_nobody_who_is_gone(
     pod = next((pod for pod in present if pod.uid == LEAVING.uid), None)
     undo = addressed_anew(around(*present), told, call, pod)
     assert (undo and [address["uid"] for address in undo["to"]]) == asked_now
+
+
+def test_an_undo_by_a_service_that_was_not_there_goes_to_it_once_it_is() -> None:
+    call = {**a_call("/undo", "Service"), "service": {"name": "front"}}
+    told = open_drain(undo=call).undo
+    assert told is not None
+    undo = addressed_anew(around(*THREE), {**told, "to": []}, Call.model_validate(call), LEAVING)
+    assert undo == told
+    nameless = Call.model_validate({**call, "service": {"name": "not-there"}})
+    assert addressed_anew(around(*THREE), {**told, "to": []}, nameless, LEAVING) == {**told, "to": []}
 
 
 def membership_ask(*present: PodView, target: str = "AnyPeer", coordinator: str = "uid-db-1") -> Ask:

@@ -145,6 +145,19 @@ def test_a_returning_pod_is_undone_before_it_serves(answer: Answer | None) -> No
     assert (step.actions, step.closes) == ((), ())
 
 
+def test_an_answer_is_not_forgotten_while_another_is_waited_for() -> None:
+    pod = OLD.turned()
+    drain, migrate = undo_of(pod, pod), undo_of(pod, a_pod("db-0"), hook="migrate")
+    asked = (f"undo/{drain.id}", f"undo/{migrate.id}")
+    half = {asked[0]: a_report(Answer.DONE), asked[1]: a_report(Answer.NOT_NOW)}
+    step = Case(pod, entries=(drain, migrate), reports=half).step
+    assert tuple(ask.id for ask in step.asks) == asked
+    assert wait_of(step)[0] == "undo of migrate"
+    done = dict.fromkeys(asked, a_report(Answer.DONE))
+    held = Case(pod, pending=PENDING, entries=(drain, migrate), reports=done)
+    assert tuple(ask.id for ask in held.step.asks) == asked
+
+
 def test_a_returning_pod_serves_when_all_is_undone() -> None:
     pod = OLD.turned()
     entry = undo_of(pod, pod)
