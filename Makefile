@@ -19,12 +19,14 @@ BIN := $(VENV)/bin
 SYNCED := $(VENV)/.synced
 CLUSTER := $(BIN)/python -m e2e.cluster
 COMPILE := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header -q
+# The systems of docs/recipes: stages of e2e/recipes/Dockerfile.
+RECIPES := redis
 PARTS := check chart repo mutants simulate cluster images e2e
 TIMES := build/test-times
 export PYTHONPATH := $(CURDIR)/operator:$(CURDIR)
 
 .PHONY: help demo test check setup lock format lint types layers unit chart repo generate cluster images e2e \
-        simulate mutants cluster-down clean
+        recipes simulate mutants cluster-down clean
 
 help: ## Explain every target
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -115,11 +117,18 @@ images: setup ## Build the images of the operator and of the sample application,
 	base=$$($(CLUSTER) base-image)
 	docker build --tag statefulrollout:dev --build-arg BASE=$$base .
 	docker build --tag kvstore:dev --build-arg BASE=$$base --file e2e/kvstore/Dockerfile .
-	$(CLUSTER) load statefulrollout:dev kvstore:dev
+	for each in $(RECIPES) clients; do
+	    docker build --tag recipe-$$each:dev --build-arg BASE=$$base --target $$each --file e2e/recipes/Dockerfile .
+	done
+	$(CLUSTER) load statefulrollout:dev kvstore:dev $(RECIPES:%=recipe-%:dev) recipe-clients:dev
 
 e2e: setup ## The scenarios on the real cluster: side by side, then one by one those that stop the operator
-	$(BIN)/pytest e2e/scenarios -m "not operator_down" -n 3 --dist loadgroup
+	$(BIN)/pytest e2e/scenarios -m "not operator_down and not comparison" -n 3 --dist loadgroup
 	$(BIN)/pytest e2e/scenarios -m operator_down
+
+recipes: setup ## The systems of docs/recipes under load, with StatefulRollout and with Kubernetes alone, and the figures
+	$(BIN)/pytest e2e/scenarios/recipes -n 2
+	$(BIN)/python -m e2e.recipes
 
 cluster-down: setup ## Delete the cluster
 	$(CLUSTER) down

@@ -35,6 +35,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Markers of the suite."""
     config.addinivalue_line("markers", "operator_down: stops or kills the operator, so nothing else may run beside it")
+    config.addinivalue_line("markers", "comparison: rolls by Kubernetes alone, to see what a client notices then")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

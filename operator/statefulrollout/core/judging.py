@@ -54,9 +54,11 @@ def judge_hook(
         trouble = f"{title} is misconfigured: {observed}"
     if still:
         trouble = f"{title} has made no progress for more than {hook.stall_seconds} s (stallSeconds): {observed}"
-    if age >= hook.deadline_seconds:
+    # Time that passed while nobody asked, such as while no operator ran, is not the application's.
+    late = report is not None and age >= hook.deadline_seconds
+    if late:
         trouble = f"{title} is not done after {age} s (deadlineSeconds: {hook.deadline_seconds}): {observed}"
-    expired = still or age >= hook.deadline_seconds
+    expired = report is not None and (still or late)
     if expired and hook.on_timeout is OnTimeout.PROCEED:
         return Judgement(done=True, observed=f"passed over (onTimeout: Proceed): {trouble}", passed_over=True)
     gives_up = expired and hook.on_timeout is OnTimeout.ROLLBACK

@@ -77,7 +77,7 @@ def test_a_check_that_says_no_fails_the_revision_once_a_pod_of_it_is_there() -> 
     [
         (False, 59, a_report(Answer.ERROR)),
         (True, 60, a_report(Answer.ERROR)),
-        (True, 60, None),
+        (False, 60, None),
         (False, 60, a_report(Answer.DONE)),
         (True, 1, a_report(Answer.MISCONFIGURED)),
         (False, None, None),

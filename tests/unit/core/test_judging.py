@@ -30,12 +30,17 @@ def test_no_answer_yet_is_waited_for() -> None:
     assert judged(None) == Judgement(done=False, observed="not answered yet")
 
 
-@pytest.mark.parametrize("report", [None, a_report(Answer.IN_PROGRESS), a_report(Answer.ERROR)])
-def test_past_its_deadline_a_hook_is_trouble_with_its_age(report: Report | None) -> None:
+@pytest.mark.parametrize("report", [a_report(Answer.IN_PROGRESS), a_report(Answer.ERROR)])
+def test_past_its_deadline_a_hook_is_trouble_with_its_age(report: Report) -> None:
     judgement = judged(report, begun=100)
     assert not judgement.done
     assert "drain is not done after 100 s (deadlineSeconds: 100)" in judgement.trouble
-    assert (report.text if report else "not answered yet") in judgement.trouble
+    assert report.text in judgement.trouble
+
+
+@pytest.mark.parametrize("on_timeout", ["Pause", "Proceed", "Rollback"])
+def test_a_hook_that_nobody_asked_since_the_operator_started_is_asked_before_it_is_late(on_timeout: str) -> None:
+    assert judged(None, begun=1000, onTimeout=on_timeout) == Judgement(done=False, observed="not answered yet")
 
 
 def test_a_misconfigured_hook_is_trouble_at_once_and_not_passed_over_before_its_time() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -181,12 +182,11 @@ def test_a_hook_in_trouble_holds_everybody_else() -> None:
     late = a_spec(strategy={"maxUnavailable": 2}, drain={**DRAIN, "deadlineSeconds": 10})
     leaving = a_pod("db-2").isolated("v2")
     opened = plan_for(a_rolling_set(), *OLD[:2], leaving, spec=late, isolated={leaving.uid: 60}).ledger
-    later = decide(
-        a_snapshot(a_rolling_set(), *OLD[:2], leaving, spec=late, ledger=opened, isolated={leaving.uid: 60}), NOW + 10
-    )
+    seen = a_snapshot(a_rolling_set(), *OLD[:2], leaving, spec=late, ledger=opened, isolated={leaving.uid: 60})
+    later = decide(replace(seen, reports={opened.open_hooks[0].id: a_report(Answer.ERROR)}), NOW + 10)
     assert chosen(later) == []
     assert later.waiting["uid-db-1"].name == "hooks_are_answering"
-    assert later.troubles == ("db-2: drain is not done after 10 s (deadlineSeconds: 10): not answered yet",)
+    assert later.troubles == ("db-2: drain is not done after 10 s (deadlineSeconds: 10): it said Error",)
 
 
 def test_nobody_goes_before_the_controller_has_seen_the_spec() -> None:

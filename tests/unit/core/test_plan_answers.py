@@ -70,11 +70,11 @@ def test_a_pod_is_released_only_when_a_membership_without_it_is_done(answer: Ans
     assert ("uid-db-2" in plan.waiting) is not released
 
 
-def late_membership(on_timeout: str, report: Report | None = None) -> Plan:
+def late_membership(on_timeout: str) -> Plan:
     """A declaration without db-2 that is not done after its deadline of 60 seconds."""
     spec = a_spec(membership={**MEMBERSHIP, "deadlineSeconds": 60, "onTimeout": on_timeout})
     begun = plan_for(a_rolling_set(), *MIGRATING, spec=spec, ledger=a_ledger(*OLD))
-    reports = {begun.asks[0].id: report} if report else {}
+    reports = {begun.asks[0].id: a_report(Answer.ERROR)}
     seen = a_snapshot(a_rolling_set(), *MIGRATING, spec=spec, ledger=begun.ledger, reports=reports)
     return decide(seen, NOW + 60)
 

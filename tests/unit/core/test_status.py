@@ -211,9 +211,11 @@ def test_a_message_names_what_is_awaited_and_the_value_that_was_seen() -> None:
 def test_a_late_hook_is_named_with_its_pod_and_what_to_expect() -> None:
     spec = a_spec(drain={**DRAIN, "deadlineSeconds": 30})
     begun = decide(a_snapshot(ROLLING, *OLD[:2], LEAVING, spec=spec, isolated={LEAVING.uid: 60}), NOW - 40)
-    status = status_of(ROLLING, *OLD[:2], LEAVING, spec=spec, isolated={LEAVING.uid: 60}, ledger=begun.ledger)
+    reports = {begun.ledger.open_hooks[0].id: a_report(Answer.ERROR)}
+    seen: dict[str, Any] = {"spec": spec, "isolated": {LEAVING.uid: 60}, "ledger": begun.ledger, "reports": reports}
+    status = status_of(ROLLING, *OLD[:2], LEAVING, **seen)
     assert status.message == (
-        "db-2: drain is not done after 40 s (deadlineSeconds: 30): not answered yet. "
+        "db-2: drain is not done after 40 s (deadlineSeconds: 30): it said Error. "
         "0 of 3 pods updated; no further pod goes until it answers"
     )
 

@@ -1,0 +1,189 @@
+"""One system in a namespace of its own, rolled under its client, by StatefulRollout or by Kubernetes alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from e2e.harness.api import Api
+from e2e.harness.invariants import broken_invariants, condition_is_true
+from e2e.harness.journal import PODS, ROLLOUTS, STATEFUL_SETS, Change, Journal
+from e2e.harness.kubectl import Json, Kubectl, list_of
+from e2e.harness.load import LoadClient
+from e2e.harness.pods import Pod
+from e2e.kvstore.manifests import build_container_security, build_pod_security
+from e2e.recipes.clients.control import PORT
+from e2e.recipes.page import Page, with_images
+from statefulrollout.api import names
+
+CLIENT = "client"
+CLIENTS_IMAGE = "recipe-clients:dev"
+PATIENCE_SECONDS = 300.0
+RESULTS = Path(__file__).resolve().parents[2] / "build" / "recipes"
+
+Found = TypeVar("Found")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a trial needs beside the page.
+
+    Attributes:
+        page: what is applied.
+        images: for each image on the page, the one of the same program that the e2e suite has built.
+        client: module of e2e.recipes.clients that is the system's client.
+        arguments: what it is told.
+        more: objects beside those of the page, such as what is settled once by hand.
+    """
+
+    page: Page
+    images: dict[str, str]
+    client: str
+    arguments: tuple[str, ...] = ()
+    more: tuple[Json, ...] = ()
+
+
+@dataclass
+class Trial:
+    """A system under its client."""
+
+    kubectl: Kubectl
+    api: Api
+    journal: Journal
+    recipe: Recipe
+    rolled: bool
+    figures: Json = field(default_factory=dict)
+
+    @property
+    def namespace(self) -> str:
+        return self.journal.namespace
+
+    @property
+    def name(self) -> str:
+        """The name of the StatefulSet."""
+        return str(self.recipe.page.stateful_set["metadata"]["name"])
+
+    @property
+    def rollout(self) -> Json:
+        return self.journal.find(ROLLOUTS, self.recipe.page.rollout["metadata"]["name"]) or {}
+
+    @property
+    def stateful_set(self) -> Json:
+        return self.journal.find(STATEFUL_SETS, self.name) or {}
+
+    @property
+    def pods(self) -> list[Pod]:
+        """The system's pods, by name."""
+        found = (Pod(item) for item in self.journal.items(PODS) if item["metadata"]["name"].startswith(f"{self.name}-"))
+        return [pod for pod in found if pod.name.rpartition("-")[2].isdigit()]
+
+    @property
+    def client(self) -> LoadClient:
+        """The control port of the client; its figures are those of `clients.control.Figures`."""
+        return LoadClient(self.api, self.namespace, CLIENT)
+
+    def open(self) -> None:
+        """Apply everything, and wait until the system is settled and its client uses it."""
+        recipe = self.recipe
+        wanted = [each for each in recipe.page.objects if self.rolled or each["kind"] != names.KIND]
+        objects = with_images(tuple([*wanted, *recipe.more]), recipe.images)
+        self.kubectl.run("apply", "-n", self.namespace, "-f", "-", stdin=list_of(objects))
+        self.await_complete()
+        self.kubectl.apply(build_client(self.namespace, recipe.client, recipe.arguments))
+        self.wait("the client to use the system", lambda: _is_ready(self.journal.find(PODS, CLIENT)))
+
+    def roll_out(self, times: int = 1) -> None:
+        """`kubectl rollout restart`, and wait until it is over; so many times."""
+        for _ in range(times):
+            before = self._wanted
+            self.kubectl.run("rollout", "restart", "statefulset", self.name, "-n", self.namespace)
+            self.wait("the template's new revision", lambda before=before: self._wanted != before)  # type: ignore[misc]
+            self.await_complete()
+
+    def finish(self) -> Json:
+        """End the client's work; returns its figures, and keeps them under build/recipes."""
+        self.figures = self.client.finish()
+        RESULTS.mkdir(parents=True, exist_ok=True)
+        how = "with" if self.rolled else "without"
+        (RESULTS / f"{self.recipe.page.system}-{how}.json").write_text(json.dumps(self.figures, indent=1) + "\n")
+        return self.figures
+
+    def assert_nobody_noticed(self) -> None:
+        """End the client's work: nothing failed, nothing is lost, and no invariant was broken."""
+        figures = self.finish()
+        assert figures["requests"], "the client asked for nothing: nothing was measured"
+        noticed = {name: figures[name] for name in ("failed", "lost", "errors") if figures[name]}
+        assert not noticed, f"of {figures['requests']} requests: {noticed}"
+        broken = broken_invariants(self._own_history(), set(), self.journal.gaps)
+        assert not broken, "broken invariants:\n" + "\n".join(broken)
+
+    def await_complete(self) -> None:
+        """Wait until every pod is at the template's revision and serves, and whoever rolls says so."""
+        self.wait("the rollout to be complete", self.is_complete)
+
+    def is_complete(self) -> bool:
+        """Whether the rollout of the template is over, by what everybody says."""
+        if not self.stateful_set:
+            return False
+        spec, status = self.stateful_set["spec"], self.stateful_set.get("status", {})
+        observed = status.get("observedGeneration", 0) >= self.stateful_set["metadata"]["generation"]
+        in_place = [pod for pod in self.pods if pod.revision == self._wanted and pod.ready]
+        said = not self.rolled or (
+            self.rollout.get("status", {}).get("wantedRevision") == self._wanted
+            and condition_is_true(self.rollout, names.READY)
+        )
+        return observed and said and len(in_place) == spec["replicas"] == len(self.pods)
+
+    def wait(self, what: str, probe: Callable[[], Found | None], seconds: float = PATIENCE_SECONDS) -> Found:
+        """Wait until `probe` is true, and return what it returned."""
+        return self.journal.wait(what, probe, seconds, self.describe)
+
+    def describe(self) -> str:
+        """All of it in a few lines, for a message."""
+        status = self.rollout.get("status", {})
+        return "\n".join([f"{status.get('phase')}: {status.get('message')}", *map(str, self.pods)])
+
+    @property
+    def _wanted(self) -> str:
+        return str(self.stateful_set.get("status", {}).get("updateRevision", ""))
+
+    def _own_history(self) -> list[Change]:
+        own = {self.name, self.recipe.page.rollout["metadata"]["name"]}
+        return [change for change in self.journal.history() if self._is_own(change, own)]
+
+    def _is_own(self, change: Change, own: set[str]) -> bool:
+        return change.name in own or (change.plural == PODS and change.name.startswith(f"{self.name}-"))
+
+
+def build_client(namespace: str, module: str, arguments: tuple[str, ...]) -> Json:
+    """The pod of a system's client; ready once it uses the system."""
+    container = {
+        "name": CLIENT,
+        "image": CLIENTS_IMAGE,
+        "imagePullPolicy": "IfNotPresent",
+        "args": [f"e2e.recipes.clients.{module}", *arguments],
+        "ports": [{"name": "control", "containerPort": PORT}],
+        "readinessProbe": {"httpGet": {"port": "control", "path": "/readyz"}, "periodSeconds": 1, "timeoutSeconds": 5},
+        "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "256Mi"}},
+        "securityContext": build_container_security(),
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": CLIENT, "namespace": namespace, "labels": {"app.kubernetes.io/name": "recipe-client"}},
+        "spec": {
+            "restartPolicy": "Never",
+            "terminationGracePeriodSeconds": 2,
+            "automountServiceAccountToken": False,
+            "enableServiceLinks": False,
+            "securityContext": build_pod_security(),
+            "containers": [container],
+        },
+    }
+
+
+def _is_ready(pod: Json | None) -> bool:
+    return pod is not None and Pod(pod).ready

@@ -1,0 +1,1 @@
+"""The recipes of docs/recipes under load, with StatefulRollout and, where marked so, with Kubernetes alone."""
