@@ -8,7 +8,7 @@ nothing until somebody says so) or becomes the user's own again (`Release`).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from statefulrollout.api import names
 from statefulrollout.api.v1alpha1 import DeletionPolicy
@@ -41,6 +41,8 @@ def decide_farewell(
         # It speaks of an earlier set of the same name, and will be collected with it.
         ledger = Ledger()
     ledger = _without_the_gone(ledger, pods)
+    if turned := _turn_round(pods, ledger):
+        return Farewell(turned)
     fence = _fence_left_behind(target, ledger)
     prepared, ask = undo_of(ledger.preparations, reports)
     asks = (*_undo_asks(pods, ledger), *((ask,) if ask else ()))
@@ -91,6 +93,18 @@ def _ledger_left_behind(ledger: Ledger, rest: tuple[OpenHook, ...], prepared: tu
         if ledger.deletion_policy == DeletionPolicy.RELEASE.value:
             changes["original_strategy"] = None
     return ledger.model_copy(update=changes)
+
+
+def _turn_round(pods: Sequence[PodView], ledger: Ledger) -> tuple[MarkPod, ...]:
+    """Pods with something to undo leave no more: another StatefulRollout must not go on where an undo came between."""
+    begun = {entry.uid for entry in ledger.open_hooks if entry.undo is not None}
+    message = "goes back: no StatefulRollout rolls it any more"
+    return tuple(
+        MarkPod(pod, "PodReturning", message, {names.RELEASED: False}, facts=replace(pod.facts, returning=True))
+        for pod in pods
+        if pod.uid in begun and not pod.terminating and not pod.finished
+        if pod.facts and pod.facts.wanted and not pod.facts.returning
+    )
 
 
 def _without_the_gone(ledger: Ledger, pods: Sequence[PodView]) -> Ledger:

@@ -84,6 +84,8 @@ class Prepared(Entry):
     stalled: float | None = None
     """Since when it has made no progress for longer than its `stallSeconds`."""
     done: bool = False
+    back: bool = False
+    """Whether it is being taken back: it counts as done no more, whatever comes, and may be begun anew."""
     undo: dict[str, Any] | None = None
 
 

@@ -58,7 +58,11 @@ def plan_preparations(around: Surroundings, now: float) -> Preparing:
         entry.name: _addressed_anew(around, hooks.get(entry.name), entry) for entry in snapshot.ledger.preparations
     }
     over = is_over(around)
-    back = [entry for entry in entries.values() if over or entry.name not in hooks]
+    foreign = {name for name, entry in entries.items() if not entry.id.startswith(f"{snapshot.rollout.uid}/")}
+    for name, entry in entries.items():
+        # Remembered before the undo is asked: it may come true although its answer never arrives.
+        entries[name] = entry.model_copy(update={"back": entry.back or over or name not in hooks or name in foreign})
+    back = [entry for entry in entries.values() if entry.back]
     left, ask = undo_of(back, snapshot.reports)
     for undone in back[len(left) :]:
         del entries[undone.name]

@@ -210,7 +210,9 @@ def broken_reason_of(snapshot: Snapshot, pod: PodView, now: float) -> str:
     if pod.finished:
         return f"phase {pod.phase}"
     for container in pod.containers:
-        if reason := _unrecoverable(container):
+        # The crash of a container that is still to be replaced in place says nothing about what replaces it.
+        of_the_old = container.name in pod.awaits_restart and container.waiting_reason == "CrashLoopBackOff"
+        if not of_the_old and (reason := _unrecoverable(container)):
             return reason
     deadline = snapshot.rollout.spec.strategy.progress_deadline_seconds
     since = max(pod.created, pod.since("ContainersReady") or 0.0)

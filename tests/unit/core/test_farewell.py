@@ -17,7 +17,7 @@ from statefulrollout.core.snapshot import Facts, FenceKind, PodView
 from tests.builders import a_ledger, a_pod, a_report, a_rolling_set, a_set, pods
 
 HELD = a_set()
-LEAVING = a_pod("db-2").drained("v2")
+LEAVING = a_pod("db-2").drained("v2").turned()
 FREE = {names.SERVING: True, names.DRAINED: False, names.MIGRATED: False, names.RELEASED: False}
 
 
@@ -148,6 +148,24 @@ def test_whoever_is_gone_is_not_asked_and_holds_nothing_up(
     farewell = decide_farewell(HELD, present, ledger, {})
     assert bool(farewell.asks) is asked
     assert ledger_of(farewell) == (None if asked else forgotten(ledger))
+
+
+@pytest.mark.parametrize(
+    ("turned", "pod"),
+    [
+        (True, a_pod("db-2").drained("v2")),
+        (True, a_pod("db-2").let_go("v2")),
+        (False, LEAVING),
+        (False, a_pod("db-2").drained("v2").deleted()),
+        (False, a_pod("db-2").drained("v2").but(phase="Failed")),
+    ],
+)
+def test_a_pod_is_turned_round_before_anything_is_undone(turned: bool, pod: PodView) -> None:
+    farewell = decide_farewell(HELD, (pod,), a_ledger(open_hooks=(an_open_drain(),)), {})
+    marks = [action for action in farewell.actions if isinstance(action, MarkPod) and action.reason == "PodReturning"]
+    assert bool(marks) is turned
+    assert not (marks and farewell.asks)
+    assert all(mark.conditions == {names.RELEASED: False} for mark in marks)
 
 
 @pytest.mark.parametrize(("policy", "kept"), [("Freeze", {"type": "OnDelete"}), ("Release", None)])

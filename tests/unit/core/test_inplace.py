@@ -123,3 +123,15 @@ def test_a_kubelet_that_does_not_restart_it_is_not_waited_for_for_ever(ago: int,
     snapshot = a_snapshot(a_rolling_set(), *pods(2))
     assert broken_reason_of(snapshot, restarting(NOW - ago), NOW).startswith(broken)
     assert bool(broken_reason_of(snapshot, restarting(NOW - ago), NOW)) is bool(broken)
+
+
+@pytest.mark.parametrize(
+    ("reason", "broken"),
+    [("CrashLoopBackOff", ""), ("ImagePullBackOff", "container store ImagePullBackOff")],
+)
+def test_how_a_container_ended_that_is_to_be_replaced_says_nothing_about_its_successor(
+    reason: str, broken: str
+) -> None:
+    snapshot = a_snapshot(a_rolling_set(), *pods(2))
+    pod = restarting()
+    assert broken_reason_of(snapshot, replace(pod.waiting_in(reason), facts=pod.facts), NOW) == broken
