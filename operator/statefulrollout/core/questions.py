@@ -243,9 +243,11 @@ def addressed_anew(
     if call.target is Target.PEERS or not request.to or kept != undo:
         to = _addresses_of(around, call, pod, None)
         if not to:
-            # Where nobody can be asked now, somebody will be, if there is anybody.
-            others = call.target is Target.SERVICE or any(pod is None or other.uid != pod.uid for other in pods)
-            return undo if others else None
+            # Where nobody can be asked now, somebody will be. But a pod must not wait for others that wait for it.
+            alone = (
+                pod is not None and call.target is not Target.SERVICE and all(other.uid == pod.uid for other in pods)
+            )
+            return None if alone else undo
         return _sent_to(undo, request, to)
     return undo
 

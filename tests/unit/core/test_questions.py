@@ -284,6 +284,7 @@ REPLACED = a_pod("db-1", "uid-of-another")
         (None, "Peers", (LEAVING,), False),
         (None, "Peers", (LEAVING,), True),
         (None, "AnyPeer", (LEAVING,), True),
+        (["uid-db-0", "uid-db-1"], "Peers", (), True),
         (["uid-db-0", "uid-db-1"], "Peers", (a_pod("db-7").starting(), LEAVING), True),
         (["uid-db-2"], "Pod", THREE, True),
         (None, "Pod", pods(2), True),
