@@ -21,7 +21,7 @@ from e2e.harness.load import LoadClient, complaints
 from e2e.harness.pods import Pod
 from e2e.kvstore.manifests import ADMIN_PORT, Kvstore, build_rollout, build_store
 from e2e.load.manifests import build_load
-from e2e.load.sampler import event_of, lowest_serving
+from e2e.load.sampler import Event, event_of, lowest_serving, serving_over_time
 from statefulrollout.api import names
 
 NAME = "kvstore"
@@ -149,8 +149,11 @@ class Shop:
 
     def lowest_serving(self, since: float) -> int:
         """The fewest pods that served at any moment since then (seconds since the epoch)."""
-        changes = [change for change in self._own_history() if change.plural == PODS]
-        return lowest_serving([event_of(change.at, change.type, change.item) for change in changes], since)
+        return lowest_serving(self._pod_events(), since)
+
+    def serving_over_time(self) -> list[tuple[float, int]]:
+        """How many pods served from which moment on (seconds since the epoch)."""
+        return serving_over_time(self._pod_events())
 
     def history_of(self, plural: str) -> list[Change]:
         """Every change of one kind of object, in the order of the writes."""
@@ -327,6 +330,10 @@ class Shop:
         assert not self.journal.trouble, self.journal.trouble
         broken = broken_invariants(self._own_history(), self.deleted_by_user, self.journal.gaps)
         assert not broken, "broken invariants:\n" + "\n".join(broken)
+
+    def _pod_events(self) -> list[Event]:
+        changes = [change for change in self._own_history() if change.plural == PODS]
+        return [event_of(change.at, change.type, change.item) for change in changes]
 
     def _own_history(self) -> list[Change]:
         return [change for change in self.journal.history() if is_stores(change.plural, change.name)]

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import math
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from e2e.harness.api import ApiRefusedError
 from e2e.harness.kubectl import Json
+from e2e.harness.plot import Series, draw_steps
 from e2e.harness.shop import Shop, pod_name
 from e2e.scenarios.conftest import OpenShop
 
@@ -62,6 +69,48 @@ def test_as_many_go_as_the_rest_can_carry_and_more_when_there_is_less_to_do(open
     shop.assert_nobody_noticed()
 
 
+DRAWING = Path(__file__).resolve().parents[2] / "build" / "load-of-a-day.svg"
+DAY_SECONDS = 100
+NIGHT, NOON, PER_POD = 140, 560, 100
+TICK_SECONDS = 0.3
+FRESH_SECONDS = 6.0
+"""How old the load may be by which a pod was chosen: as it was measured, and as the watcher heard of it."""
+
+
+def test_the_pods_that_are_away_follow_a_day_of_load(open_shop: OpenShop) -> None:
+    load = {"call": told("load", target="AnyPeer"), "value": "json.value", "perPod": PER_POD, "headroomPercent": 0}
+    shop = open_shop(
+        replicas=6, rollout={"strategy": {"soakSeconds": 1, "maxUnavailable": 3}, "capacity": {"load": load}}
+    )
+    shop.set_faults({"drain": {"mode": "accept-202", "seconds": 4}})
+    began, told_loads = time.time(), list[tuple[float, float]]()
+    while (passed := time.time() - began) < DAY_SECONDS:
+        value = round(NIGHT + (NOON - NIGHT) * (1 - math.cos(2 * math.pi * passed / DAY_SECONDS)) / 2)
+        _tell_those_that_serve(shop, value)
+        told_loads.append((time.time(), value))
+        if shop.is_complete():
+            shop.change_template()
+        time.sleep(TICK_SECONDS)
+    _tell_those_that_serve(shop, NIGHT)
+    shop.wait("the last rollout to end", lambda: _tell_those_that_serve(shop, NIGHT) and shop.is_complete())
+    serving = [each for each in shop.serving_over_time() if each[0] >= began]
+    for at, _ in shop.departures():
+        lowest = min(value for told_at, value in told_loads if at - FRESH_SECONDS <= told_at <= at)
+        remains = [count for since, count in serving if since <= at + 1][-1]
+        assert remains * PER_POD >= lowest, f"{at - began:.0f} s: {remains} pods were left for {lowest}"
+    assert min(count for _, count in serving) == 3, "at night three pods may be away at once"
+    shop.assert_nobody_noticed()
+    drawing = draw_steps(
+        "Pods in service follow the load of a day, compressed",
+        DAY_SECONDS,
+        6,
+        Series("pods that the load needs", "#c2410c", [(at - began, value / PER_POD) for at, value in told_loads]),
+        Series("pods in service", "#1d4ed8", [(0.0, 6), *((at - began, count) for at, count in serving)]),
+    )
+    DRAWING.parent.mkdir(exist_ok=True)
+    DRAWING.write_text(drawing)
+
+
 def test_pods_leave_one_by_one_as_the_application_allows(open_shop: OpenShop) -> None:
     check = {"name": "spare", "at": ["BeforePod"], "call": told("free", target="AnyPeer"), "expect": "status == 200",
              "allow": "json.value"}  # fmt: skip
@@ -82,6 +131,15 @@ def _tell_who_is_free(shop: Shop, *names: str) -> bool:
     for pod in shop.pods:
         if pod.ready:
             shop.tell("free", list(names), pod.ordinal)
+    return True
+
+
+def _tell_those_that_serve(shop: Shop, load: int) -> bool:
+    """Tell the whole load to every pod that serves; always true."""
+    for pod in shop.pods:
+        if pod.ready:
+            with suppress(ApiRefusedError):  # it may have gone meanwhile
+                shop.tell("load", load, pod.ordinal)
     return True
 
 
