@@ -8,7 +8,10 @@ import pytest
 
 from statefulrollout.api import names
 from tests.simulation.scenario import Scenario, a_scenario, gates
+from tests.simulation.stories.enemies import delay_controller, delete_rollout
 from tests.simulation.world.application import Silence
+from tests.simulation.world.objects import is_true
+from tests.simulation.world.world import NAME, NAMESPACE
 
 
 def step(path: str, **fields: Any) -> dict[str, Any]:
@@ -145,3 +148,20 @@ async def test_a_step_that_the_user_takes_away_is_undone_before_the_rest_goes_on
     assert sent.index("DELETE /prepare/first") < len(sent)
     assert sent[-1] == "DELETE /prepare/second"
     scenario.assert_settled()
+
+
+@pytest.mark.parametrize("drained", [False, True])
+async def test_another_rollout_begins_anew_what_the_farewell_takes_back(drained: bool) -> None:
+    scenario = await a_prepared_scenario()
+    world = scenario.world
+    world.application.drain_seconds = 5.0
+    await scenario.roll_out()
+    shut = [True, True, False]
+    await world.run(until=lambda: gates(world) == shut and (not drained or is_true(world.pod(2), names.DRAINED)))
+    delay_controller(scenario, 20.0)
+    delete_rollout(scenario, 3.0)
+    await world.run(until=lambda: not world.application.prepared, limit_seconds=60)
+    await world.run(until=lambda: world.server.find(names.PLURAL, NAMESPACE, NAME) is not None, limit_seconds=60)
+    await scenario.until_complete()
+    assert asked(scenario) == ["POST /prepare", "DELETE /prepare", "POST /prepare", "DELETE /prepare"]
+    assert world.lost_keys == set()

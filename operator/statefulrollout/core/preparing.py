@@ -54,15 +54,17 @@ def plan_preparations(around: Surroundings, now: float) -> Preparing:
     """Go on with what was begun, or take it back; nothing is begun here."""
     snapshot = around.snapshot
     hooks = {hook.name: hook for hook in snapshot.rollout.spec.before_rollout}
+    over = is_over(around)
     entries = {
         entry.name: _addressed_anew(around, hooks.get(entry.name), entry) for entry in snapshot.ledger.preparations
     }
-    over = is_over(around)
-    foreign = {name for name, entry in entries.items() if not entry.id.startswith(f"{snapshot.rollout.uid}/")}
-    for name, entry in entries.items():
+    back = [
         # Remembered before the undo is asked: it may come true although its answer never arrives.
-        entries[name] = entry.model_copy(update={"back": entry.back or over or name not in hooks or name in foreign})
-    back = [entry for entry in entries.values() if entry.back]
+        entry.model_copy(update={"back": True})
+        for entry in entries.values()
+        if entry.back or over or entry.name not in hooks or not entry.id.startswith(f"{snapshot.rollout.uid}/")
+    ]
+    entries |= {entry.name: entry for entry in back}
     left, ask = undo_of(back, snapshot.reports)
     for undone in back[len(left) :]:
         del entries[undone.name]
