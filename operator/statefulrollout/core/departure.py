@@ -64,13 +64,21 @@ def drain(stand: Stand, place: Place) -> Step:
     if spec.drain is not None and _can_ask(place, spec.drain):
         judgement, step = ask_hook(stand, place, "drain", spec.drain)
         if not judgement.done:
-            return step
+            return step if place.pod.gated else _still_sent_to(step)
         message = judgement.observed
     if spec.migrate is None and spec.membership is None:
         return _release(stand, place, step)
     done = {**CLOSED, names.DRAINED: True, names.MIGRATED: False}
     mark = MarkPod(place.pod, "PodDrained", message, done, facts=_leaving_facts(stand, place))
     return replace(step, actions=(mark,), waiting=None)
+
+
+def _still_sent_to(step: Step) -> Step:
+    """Say why the drain of a pod without a gate may never end."""
+    if step.waiting is None:
+        return step
+    observed = f"{step.waiting.observed}; the pod has no readiness gate, so Services go on sending to it"
+    return replace(step, waiting=replace(step.waiting, observed=observed))
 
 
 def migrate(stand: Stand, place: Place) -> Step:

@@ -126,6 +126,12 @@ def test_a_drain_that_goes_on_is_asked_again_and_not_written_again() -> None:
     assert step.recheck_at == NOW + 280
 
 
+def test_the_drain_of_a_pod_without_a_gate_says_why_it_may_never_end() -> None:
+    step = Case(OLD.isolated("v2").ungated(), opened={"drain": (20, a_report(Answer.IN_PROGRESS))}).step
+    said = "it said InProgress; the pod has no readiness gate, so Services go on sending to it"
+    assert wait_of(step) == ("drain", said)
+
+
 def test_a_stall_is_noted_once_and_taken_back_when_there_is_progress() -> None:
     slow: dict[str, Any] = {"drain": {**DRAIN, "stallSeconds": 10}}
     late = Case(OLD.isolated("v2"), opened={"drain": (20, a_report(Answer.IN_PROGRESS, since=12))}, **slow)
