@@ -20,7 +20,7 @@ SYNCED := $(VENV)/.synced
 CLUSTER := $(BIN)/python -m e2e.cluster
 COMPILE := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header -q
 # The systems of docs/recipes: stages of e2e/recipes/Dockerfile.
-RECIPES := redis
+RECIPES := nginx postgresql python-systems redis spring-boot
 PARTS := check chart repo mutants simulate cluster images e2e
 TIMES := build/test-times
 export PYTHONPATH := $(CURDIR)/operator:$(CURDIR)
@@ -117,16 +117,18 @@ images: setup ## Build the images of the operator and of the sample application,
 	base=$$($(CLUSTER) base-image)
 	docker build --tag statefulrollout:dev --build-arg BASE=$$base .
 	docker build --tag kvstore:dev --build-arg BASE=$$base --file e2e/kvstore/Dockerfile .
+	$(CLUSTER) load statefulrollout:dev kvstore:dev
+
+e2e: setup ## The scenarios on the real cluster: side by side, then one by one those that stop the operator
+	$(BIN)/pytest e2e/scenarios -m "not operator_down" -n 3 --dist loadgroup --ignore=e2e/scenarios/recipes
+	$(BIN)/pytest e2e/scenarios -m operator_down
+
+recipes: cluster images ## The systems of docs/recipes under load, with StatefulRollout and with Kubernetes alone, and the figures
+	base=$$($(CLUSTER) base-image)
 	for each in $(RECIPES) clients; do
 	    docker build --tag recipe-$$each:dev --build-arg BASE=$$base --target $$each --file e2e/recipes/Dockerfile .
 	done
-	$(CLUSTER) load statefulrollout:dev kvstore:dev $(RECIPES:%=recipe-%:dev) recipe-clients:dev
-
-e2e: setup ## The scenarios on the real cluster: side by side, then one by one those that stop the operator
-	$(BIN)/pytest e2e/scenarios -m "not operator_down and not comparison" -n 3 --dist loadgroup
-	$(BIN)/pytest e2e/scenarios -m operator_down
-
-recipes: setup ## The systems of docs/recipes under load, with StatefulRollout and with Kubernetes alone, and the figures
+	$(CLUSTER) load $(RECIPES:%=recipe-%:dev) recipe-clients:dev
 	$(BIN)/pytest e2e/scenarios/recipes -n 2
 	$(BIN)/python -m e2e.recipes
 

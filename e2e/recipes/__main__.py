@@ -1,6 +1,6 @@
 """Prints what the trials under build/recipes came to, as the rows of the table in docs/recipes/README.md.
 
-    python -m e2e.recipes
+python -m e2e.recipes
 """
 
 from __future__ import annotations

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
 from e2e.harness.api import Api
-from e2e.harness.invariants import broken_invariants, condition_is_true
+from e2e.harness.invariants import broken_invariants, condition_is_true, is_observed
 from e2e.harness.journal import PODS, ROLLOUTS, STATEFUL_SETS, Change, Journal
 from e2e.harness.kubectl import Json, Kubectl, list_of
 from e2e.harness.load import LoadClient
@@ -77,8 +78,7 @@ class Trial:
     @property
     def pods(self) -> list[Pod]:
         """The system's pods, by name."""
-        found = (Pod(item) for item in self.journal.items(PODS) if item["metadata"]["name"].startswith(f"{self.name}-"))
-        return [pod for pod in found if pod.name.rpartition("-")[2].isdigit()]
+        return [Pod(item) for item in self.journal.items(PODS) if self._is_own_pod(item["metadata"]["name"])]
 
     @property
     def client(self) -> LoadClient:
@@ -86,10 +86,16 @@ class Trial:
         return LoadClient(self.api, self.namespace, CLIENT)
 
     def open(self) -> None:
-        """Apply everything, and wait until the system is settled and its client uses it."""
+        """Apply everything, and wait until the system is settled and its client uses it.
+
+        The StatefulRollout comes first: a pod that is created before it is known has no gate.
+        """
         recipe = self.recipe
-        wanted = [each for each in recipe.page.objects if self.rolled or each["kind"] != names.KIND]
-        objects = with_images(tuple([*wanted, *recipe.more]), recipe.images)
+        if self.rolled:
+            self.kubectl.run("apply", "-n", self.namespace, "-f", "-", stdin=list_of([recipe.page.rollout]))
+            self.wait("the StatefulRollout to be seen", lambda: self.rollout and is_observed(self.rollout))
+        wanted = [each for each in recipe.page.objects if each["kind"] != names.KIND]
+        objects = with_images((*wanted, *recipe.more), recipe.images)
         self.kubectl.run("apply", "-n", self.namespace, "-f", "-", stdin=list_of(objects))
         self.await_complete()
         self.kubectl.apply(build_client(self.namespace, recipe.client, recipe.arguments))
@@ -152,10 +158,14 @@ class Trial:
 
     def _own_history(self) -> list[Change]:
         own = {self.name, self.recipe.page.rollout["metadata"]["name"]}
-        return [change for change in self.journal.history() if self._is_own(change, own)]
+        return [
+            change
+            for change in self.journal.history()
+            if (self._is_own_pod(change.name) if change.plural == PODS else change.name in own)
+        ]
 
-    def _is_own(self, change: Change, own: set[str]) -> bool:
-        return change.name in own or (change.plural == PODS and change.name.startswith(f"{self.name}-"))
+    def _is_own_pod(self, name: str) -> bool:
+        return re.fullmatch(rf"{re.escape(self.name)}-\d+", name) is not None
 
 
 def build_client(namespace: str, module: str, arguments: tuple[str, ...]) -> Json:

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from statefulrollout.api.v1alpha1 import Spec
+from e2e.recipes.page import read_page
+from statefulrollout.api.v1alpha1 import Spec, Target
+from statefulrollout.api.walk import calls_of
 from statefulrollout.core.guards import GUARDS, GUARDS_OF_STUCK_PODS
 from statefulrollout.core.stages import Stage
 from statefulrollout.core.validation import parse_spec
@@ -91,6 +93,30 @@ def test_what_the_readme_applies_and_patches_is_accepted() -> None:
     assert len(specs) > 4
     for spec in specs:
         assert isinstance(parse_spec(spec), Spec), parse_spec(spec)
+
+
+RECIPES = sorted(path.stem for path in (ROOT / "docs" / "recipes").glob("*.md") if path.stem != "README")
+
+
+@pytest.mark.parametrize("system", RECIPES)
+def test_a_recipe_rolls_what_it_shows(system: str) -> None:
+    page = read_page(system)
+    spec = parse_spec(page.rollout["spec"])
+    assert isinstance(spec, Spec), spec
+    containers = page.stateful_set["spec"]["template"]["spec"]["containers"]
+    ports = {port["name"] for container in containers for port in container.get("ports", ())}
+    for _, call in calls_of(spec):
+        if call.exec is not None:
+            assert call.exec.container in {container["name"] for container in containers}
+        elif call.http is not None and call.target is not Target.SERVICE and isinstance(call.http.port, str):
+            assert call.http.port in ports
+
+
+def test_every_recipe_is_listed_and_tried() -> None:
+    listed = (ROOT / "docs" / "recipes" / "README.md").read_text(encoding="utf-8")
+    tried = "".join(path.read_text() for path in (ROOT / "e2e" / "scenarios" / "recipes").glob("test_*.py"))
+    assert len(RECIPES) >= 6
+    assert [each for each in RECIPES if f"({each}.md)" not in listed or f'read_page("{each}")' not in tried] == []
 
 
 def anchors_of(page: Path) -> set[str]:

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -82,10 +83,8 @@ async def live(client: Client) -> None:
 
     async def finish(_: web.Request) -> web.Response:
         stop.set()
-        try:
+        with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(finished.wait(), FINISH_WAIT_SECONDS)
-        except TimeoutError:
-            pass
         return web.json_response(client.figures.as_json(phase), status=200 if finished.is_set() else 202)
 
     app = web.Application()
