@@ -110,8 +110,8 @@ MUTANTS = (
     Mutant(
         "what was begun is not undone",
         "core/arrival.py",
-        "    pending = _undone_yet(stand.snapshot, place)\n",
-        "    pending: list[OpenHook] = []\n",
+        "    asks = _undoes_of(snapshot, place)\n",
+        "    asks: tuple[Ask, ...] = ()\n",
         "test_golden.py::test_a_play_goes_as_it_always_has[a template changed back in the middle]",
     ),
     Mutant(
