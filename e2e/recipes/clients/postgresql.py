@@ -19,6 +19,7 @@ from e2e.recipes.clients.control import Figures, live
 
 WRITERS = 8
 READERS = 2
+STANDBYS = 2
 WORK_SECONDS = 0.02
 PAUSE_SECONDS = 0.1
 PATIENCE_SECONDS = 15.0
@@ -72,9 +73,11 @@ class Postgresql:
         self.figures.notes.update(retried=0, cut_off=0, unknown=0, reads=0, longest_pause_ms=0)
 
     async def prepare(self) -> None:
-        """Wait for a primary and for a standby that has the table."""
+        """Wait for a primary, and until every standby has the table."""
         await self._await(self._primary, _create_table)
-        await self._await(self._replicas, _count)
+        seen: set[object] = set()
+        while len(seen) < STANDBYS:
+            await self._await(self._replicas, lambda connection: _find_table(connection, seen))
 
     async def use(self, stop: asyncio.Event) -> None:
         """Write and read until told to stop."""
@@ -159,6 +162,11 @@ class Postgresql:
 
 async def _create_table(connection: Connection) -> None:
     await connection.execute("CREATE TABLE IF NOT EXISTS entries (id bigint NOT NULL, amount bigint NOT NULL)")
+
+
+async def _find_table(connection: Connection, seen: set[object]) -> None:
+    await _count(connection)
+    seen.add(await (await connection.execute("SELECT inet_server_addr()")).fetchone())
 
 
 async def _count(connection: Connection) -> None:
