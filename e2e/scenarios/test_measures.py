@@ -99,7 +99,7 @@ def test_the_pods_that_are_away_follow_a_day_of_load(open_shop: OpenShop) -> Non
         remains = [count for since, count in serving if since <= at + 1][-1]
         assert remains * PER_POD >= lowest, f"{at - began:.0f} s: {remains} pods were left for {lowest}"
     assert min(count for _, count in serving) == 3, "at night three pods may be away at once"
-    # Not single requests: on an overloaded machine one of the watcher's was cut in two of four runs, why is not known yet.
+    # Not single requests: under overload one of the watcher's was cut in two of four runs, why is not known yet.
     shop.assert_no_key_is_lost()
     drawing = draw_steps(
         "Pods in service follow the load of a day, compressed",
