@@ -10,7 +10,7 @@ from dataclasses import replace
 from statefulrollout.api import names
 from statefulrollout.core import questions
 from statefulrollout.core.actions import MarkPod
-from statefulrollout.core.asks import Answer, Ask
+from statefulrollout.core.asks import Ask, is_done
 from statefulrollout.core.containers import containers_of, facts_match_containers
 from statefulrollout.core.goal import is_given_up
 from statefulrollout.core.snapshot import Facts, Snapshot
@@ -26,7 +26,7 @@ def restored_pods(snapshot: Snapshot, places: tuple[Place, ...], now: float) -> 
 def _is_restored(snapshot: Snapshot, place: Place, now: float) -> bool:
     if place.stage is Stage.RETURNING:
         turned = place.pod.facts is not None and place.pod.facts.returning
-        undone = all(_is_answered(snapshot, ask) for ask in _undoes_of(snapshot, place))
+        undone = all(is_done(snapshot.reports.get(ask.id)) for ask in _undoes_of(snapshot, place))
         return turned and undone and facts_match_containers(snapshot, place.pod)
     if place.stage is not Stage.RESTORING or _must_close_gate(snapshot, place):
         return False
@@ -105,7 +105,7 @@ def give_back(stand: Stand, place: Place) -> Step:
     snapshot = stand.snapshot
     # All of them until the pod serves: an answer is kept only as long as its question is asked.
     asks = _undoes_of(snapshot, place)
-    pending = [ask for ask in asks if not _is_answered(snapshot, ask)]
+    pending = [ask for ask in asks if not is_done(snapshot.reports.get(ask.id))]
     if pending:
         report = snapshot.reports.get(pending[0].id)
         return Step(asks=asks, waiting=Waiting(pending[0].title, report.text if report else "asked"))
@@ -124,11 +124,6 @@ def _undoes_of(snapshot: Snapshot, place: Place) -> tuple[Ask, ...]:
     return tuple(
         ask for ask in asks if ask and (alive or any(address.name != place.pod.name for address in ask.request.to))
     )
-
-
-def _is_answered(snapshot: Snapshot, ask: Ask) -> bool:
-    report = snapshot.reports.get(ask.id)
-    return report is not None and report.answer is Answer.DONE
 
 
 def _open_gate(stand: Stand, place: Place, step: Step, reason: str, message: str) -> Step:

@@ -140,3 +140,8 @@ class Report:
     value: Measured | None = None
     progressed: float = 0.0
     generation: int | None = None
+
+
+def is_done(report: Report | None) -> bool:
+    """Whether an ask was answered, and for good."""
+    return report is not None and report.answer is Answer.DONE

@@ -14,7 +14,7 @@ from statefulrollout.api import names
 from statefulrollout.api.v1alpha1 import DeletionPolicy
 from statefulrollout.core import questions
 from statefulrollout.core.actions import Action, MarkPod, SetFence, WriteLedger
-from statefulrollout.core.asks import Answer, Ask, Report
+from statefulrollout.core.asks import Ask, Report, is_done
 from statefulrollout.core.fence import STRATEGIES, stands
 from statefulrollout.core.ledger import Ledger, OpenHook, Prepared
 from statefulrollout.core.preparing import undo_of
@@ -108,14 +108,14 @@ def _turn_round(pods: Sequence[PodView], ledger: Ledger) -> tuple[MarkPod, ...]:
 
 
 def _without_the_gone(ledger: Ledger, pods: Sequence[PodView]) -> Ledger:
-    """No spec says any more who else could be told in the place of those who are gone."""
-    hooks = [
+    """No spec says any more whom to tell in the place of those who are gone, and a pod must not wait for them.
+
+    What the whole set was told stays: it holds no pod, and the next StatefulRollout takes it back.
+    """
+    hooks = (
         entry.model_copy(update={"undo": questions.without_the_gone(entry.undo, pods)}) for entry in ledger.open_hooks
-    ]
-    preparations = [
-        entry.model_copy(update={"undo": questions.without_the_gone(entry.undo, pods)}) for entry in ledger.preparations
-    ]
-    return ledger.model_copy(update={"open_hooks": tuple(hooks), "preparations": tuple(preparations)})
+    )
+    return ledger.model_copy(update={"open_hooks": tuple(hooks)})
 
 
 def _undo_asks(pods: Sequence[PodView], ledger: Ledger) -> tuple[Ask, ...]:
@@ -135,8 +135,7 @@ def _is_pending(entry: OpenHook, pods: Sequence[PodView], reports: Mapping[str, 
     ask = questions.ask_of_undo(entry)
     if ask is None or not _can_be_undone(entry, pods):
         return False
-    report = reports.get(ask.id)
-    return report is None or report.answer is not Answer.DONE
+    return not is_done(reports.get(ask.id))
 
 
 def _bears_our_marks(pod: PodView) -> bool:

@@ -58,7 +58,7 @@ def judge_hook(
     late = report is not None and age >= hook.deadline_seconds
     if late:
         trouble = f"{title} is not done after {age} s (deadlineSeconds: {hook.deadline_seconds}): {observed}"
-    expired = report is not None and (still or late)
+    expired = late or (still and report is not None)
     if expired and hook.on_timeout is OnTimeout.PROCEED:
         return Judgement(done=True, observed=f"passed over (onTimeout: Proceed): {trouble}", passed_over=True)
     gives_up = expired and hook.on_timeout is OnTimeout.ROLLBACK

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from statefulrollout.api.v1alpha1 import Preparation
 from statefulrollout.core.actions import Announcement
-from statefulrollout.core.asks import Answer, Ask, Report
+from statefulrollout.core.asks import Ask, Report, is_done
 from statefulrollout.core.goal import is_given_up
 from statefulrollout.core.judging import judge_hook, patience_ends_at
 from statefulrollout.core.ledger import Prepared
@@ -125,8 +125,7 @@ def undo_of(entries: Iterable[Prepared], reports: Mapping[str, Report]) -> tuple
     left = list(entries)
     while left:
         ask = ask_of_undo(left[-1])
-        report = reports.get(ask.id) if ask else None
-        if ask is not None and (report is None or report.answer is not Answer.DONE):
+        if ask is not None and not is_done(reports.get(ask.id)):
             return tuple(left), ask
         left.pop()
     return (), None

@@ -235,30 +235,31 @@ def addressed_anew(
     """
     if undo is None:
         return None
-    pods = [place.pod for place in around.places]
-    kept = without_the_gone(undo, pods)
+    pods, request = [place.pod for place in around.places], REQUEST.validate_python(undo)
+    kept = _present_of(request, pods)
     if call is None or call.target is Target.POD:
-        return kept
-    request = REQUEST.validate_python(undo)
-    if call.target is Target.PEERS or not request.to or kept != undo:
-        to = _addresses_of(around, call, pod, None)
-        if not to:
-            # Where nobody can be asked now, somebody will be. But a pod must not wait for others that wait for it.
-            alone = (
-                pod is not None and call.target is not Target.SERVICE and all(other.uid == pod.uid for other in pods)
-            )
-            return None if alone else undo
+        return _sent_to(undo, request, kept) if kept else None
+    if call.target is not Target.PEERS and request.to and kept == request.to:
+        return undo
+    if to := _addresses_of(around, call, pod, None):
         return _sent_to(undo, request, to)
-    return undo
+    # Where nobody can be asked now, somebody will be. But a pod must not wait for others that wait for it.
+    alone = pod is not None and call.target is not Target.SERVICE and all(other.uid == pod.uid for other in pods)
+    return None if alone else undo
 
 
 def without_the_gone(undo: dict[str, Any] | None, pods: Iterable[PodView]) -> dict[str, Any] | None:
     """A remembered undo that goes to those of `pods` only, and to a Service; None where nobody is left to tell."""
     if undo is None:
         return None
-    request, present = REQUEST.validate_python(undo), {pod.uid for pod in pods}
-    kept = tuple(address for address in request.to if not address.uid or address.uid in present)
+    request = REQUEST.validate_python(undo)
+    kept = _present_of(request, pods)
     return _sent_to(undo, request, kept) if kept else None
+
+
+def _present_of(request: Request, pods: Iterable[PodView]) -> tuple[Address, ...]:
+    present = {pod.uid for pod in pods}
+    return tuple(address for address in request.to if not address.uid or address.uid in present)
 
 
 def _sent_to(undo: dict[str, Any], request: Request, to: tuple[Address, ...]) -> dict[str, Any]:

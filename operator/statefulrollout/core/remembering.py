@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 
 from statefulrollout.core import questions
-from statefulrollout.core.asks import Answer, Ask
+from statefulrollout.core.asks import Ask, is_done
 from statefulrollout.core.budget import chosen_before
 from statefulrollout.core.ledger import Choice, Declaration, Ledger, OpenHook
 from statefulrollout.core.questions import Surroundings
@@ -72,6 +72,5 @@ def asks_of_vanished(snapshot: Snapshot) -> tuple[Ask, ...]:
 def _is_settled(snapshot: Snapshot, identity: str) -> bool:
     """Whether nothing is left to undo of a hook whose pod is gone."""
     ask_id = f"undo/{identity}"
-    report = snapshot.reports.get(ask_id)
     pending = any(ask.id == ask_id for ask in asks_of_vanished(snapshot))
-    return not pending or (report is not None and report.answer is Answer.DONE)
+    return not pending or is_done(snapshot.reports.get(ask_id))

@@ -209,9 +209,10 @@ def broken_reason_of(snapshot: Snapshot, pod: PodView, now: float) -> str:
         return ""
     if pod.finished:
         return f"phase {pod.phase}"
+    awaited = pod.awaits_restart
     for container in pod.containers:
         # The crash of a container that is still to be replaced in place says nothing about what replaces it.
-        of_the_old = container.name in pod.awaits_restart and container.waiting_reason == "CrashLoopBackOff"
+        of_the_old = container.name in awaited and container.waiting_reason == "CrashLoopBackOff"
         if not of_the_old and (reason := _unrecoverable(container)):
             return reason
     deadline = snapshot.rollout.spec.strategy.progress_deadline_seconds
@@ -219,9 +220,9 @@ def broken_reason_of(snapshot: Snapshot, pod: PodView, now: float) -> str:
     if not pod.containers_ready and now >= since + deadline:
         return pod.unschedulable or f"containers not ready for {int(now - since)} s (progressDeadlineSeconds)"
     restart = pod.facts.restart if pod.facts else None
-    if restart is not None and pod.awaits_restart and now >= restart.at + deadline:
+    if restart is not None and awaited and now >= restart.at + deadline:
         late = int(now - restart.at)
-        return f"container {pod.awaits_restart[0]} not restarted for {late} s (progressDeadlineSeconds)"
+        return f"container {awaited[0]} not restarted for {late} s (progressDeadlineSeconds)"
     return ""
 
 

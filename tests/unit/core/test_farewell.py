@@ -11,7 +11,7 @@ from statefulrollout.core.actions import MarkPod, SetFence, WriteLedger
 from statefulrollout.core.asks import Answer, Report
 from statefulrollout.core.farewell import Farewell, decide_farewell, open_unattended_gates
 from statefulrollout.core.fence import STRATEGIES
-from statefulrollout.core.ledger import Ledger, OpenHook
+from statefulrollout.core.ledger import Ledger, OpenHook, Prepared
 from statefulrollout.core.questions import REQUEST
 from statefulrollout.core.snapshot import Facts, FenceKind, PodView
 from tests.builders import a_ledger, a_pod, a_report, a_rolling_set, a_set, pods
@@ -148,6 +148,16 @@ def test_whoever_is_gone_is_not_asked_and_holds_nothing_up(
     farewell = decide_farewell(HELD, present, ledger, {})
     assert bool(farewell.asks) is asked
     assert ledger_of(farewell) == (None if asked else forgotten(ledger))
+
+
+def test_what_the_whole_set_was_told_is_not_forgotten_with_the_pod_that_was_told() -> None:
+    told = an_open_drain(to="db-0", uid_of_told="uid-of-another").undo
+    ledger = a_ledger(preparations=(Prepared(name="balancer", id="r/balancer/1", since=0, done=True, undo=told),))
+    farewell = decide_farewell(HELD, (a_pod("db-0"),), ledger, {})
+    assert [ask.id for ask in farewell.asks] == ["undo/r/balancer/1"]
+    assert freed(farewell) == ["db-0"]
+    left = ledger_of(farewell)
+    assert (left or ledger).preparations == ledger.preparations
 
 
 @pytest.mark.parametrize(
