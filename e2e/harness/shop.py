@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
 from e2e.harness.api import Api, pod_path
+from e2e.harness.completion import is_rolled_out
 from e2e.harness.executioner import Executioner
 from e2e.harness.invariants import broken_invariants, condition_is_true, is_observed
 from e2e.harness.journal import EVENTS, LEDGERS, PODS, ROLLOUTS, STATEFUL_SETS, Change, Journal
@@ -298,16 +299,9 @@ class Shop:
 
     def is_complete(self) -> bool:
         """Whether the rollout of the template is over, by what everybody says."""
-        if not self.stateful_set or bool(self.rollout) != self.order.rolled:
+        if bool(self.rollout) != self.order.rolled:
             return False
-        spec, status = self.stateful_set["spec"], self.stateful_set.get("status", {})
-        observed = status.get("observedGeneration", 0) >= self.stateful_set["metadata"]["generation"]
-        in_place = [pod for pod in self.pods if pod.revision == self.wanted and pod.ready]
-        is_said = not self.order.rolled or (
-            self.rollout["status"].get("wantedRevision") == self.wanted and condition_is_true(self.rollout, names.READY)
-        )
-        accepted = self.accepted == self.wanted
-        return observed and accepted and is_said and len(in_place) == spec["replicas"] == len(self.pods)
+        return is_rolled_out(self.stateful_set, self.pods, self.rollout if self.order.rolled else None)
 
     # What it comes to.
 

@@ -9,19 +9,19 @@ import json
 
 from e2e.recipes.trial import RESULTS
 
-COLUMNS = ("requests", "failed", "lost")
+COLUMNS = ("rolledBy", "requests", "failed", "lost")
+UNSHOWN = ("phase", "errors")
 
 
 def main() -> None:
-    """One row for each system and each way."""
-    print("| system | rolled by | requests | failed | lost | also |\n|---|---|---|---|---|---|")
+    """One row for each scenario."""
+    print("| scenario | rolled by | requests | failed | lost | also |\n|---|---|---|---|---|---|")
     for path in sorted(RESULTS.glob("*.json")):
-        system, _, how = path.stem.rpartition("-")
         figures = json.loads(path.read_text())
-        by = "StatefulRollout" if how == "with" else "Kubernetes alone"
-        rest = {name: value for name, value in figures.items() if name not in (*COLUMNS, "phase", "errors")}
+        rest = {name: value for name, value in figures.items() if name not in (*COLUMNS, *UNSHOWN)}
         also = ", ".join(f"{name} {value}" for name, value in rest.items())
-        print(f"| {system} | {by} | {' | '.join(str(figures[name]) for name in COLUMNS)} | {also} |")
+        shown = " | ".join(str(figures[name]) for name in COLUMNS)
+        print(f"| {path.stem.removeprefix('test_')} | {shown} | {also} |")
 
 
 if __name__ == "__main__":

@@ -10,18 +10,19 @@ from pathlib import Path
 from typing import TypeVar
 
 from e2e.harness.api import Api
-from e2e.harness.invariants import broken_invariants, condition_is_true, is_observed
+from e2e.harness.completion import is_rolled_out
+from e2e.harness.invariants import broken_invariants, is_observed
 from e2e.harness.journal import PODS, ROLLOUTS, STATEFUL_SETS, Change, Journal
 from e2e.harness.kubectl import Json, Kubectl, list_of
 from e2e.harness.load import LoadClient
 from e2e.harness.pods import Pod
-from e2e.kvstore.manifests import build_container_security, build_pod_security
-from e2e.recipes.clients.control import PORT
+from e2e.load.manifests import build_client
 from e2e.recipes.page import Page, with_images
 from statefulrollout.api import names
 
 CLIENT = "client"
 CLIENTS_IMAGE = "recipe-clients:dev"
+CLIENT_RESOURCES: Json = {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "256Mi"}}
 PATIENCE_SECONDS = 300.0
 RESULTS = Path(__file__).resolve().parents[2] / "build" / "recipes"
 
@@ -56,6 +57,7 @@ class Trial:
     journal: Journal
     recipe: Recipe
     rolled: bool
+    scenario: str
     figures: Json = field(default_factory=dict)
 
     @property
@@ -98,7 +100,10 @@ class Trial:
         objects = with_images((*wanted, *recipe.more), recipe.images)
         self.kubectl.run("apply", "-n", self.namespace, "-f", "-", stdin=list_of(objects))
         self.await_complete()
-        self.kubectl.apply(build_client(self.namespace, recipe.client, recipe.arguments))
+        arguments = (f"e2e.recipes.clients.{recipe.client}", *recipe.arguments)
+        self.kubectl.apply(
+            build_client(CLIENT, self.namespace, "recipe-client", CLIENTS_IMAGE, arguments, CLIENT_RESOURCES)
+        )
         self.wait("the client to use the system", lambda: _is_ready(self.journal.find(PODS, CLIENT)))
 
     def roll_out(self, times: int = 1) -> None:
@@ -113,8 +118,8 @@ class Trial:
         """End the client's work; returns its figures, and keeps them under build/recipes."""
         self.figures = self.client.finish()
         RESULTS.mkdir(parents=True, exist_ok=True)
-        how = "with" if self.rolled else "without"
-        (RESULTS / f"{self.recipe.page.system}-{how}.json").write_text(json.dumps(self.figures, indent=1) + "\n")
+        kept = {"rolledBy": names.KIND if self.rolled else "Kubernetes alone", **self.figures}
+        (RESULTS / f"{self.scenario}.json").write_text(json.dumps(kept, indent=1) + "\n")
         return self.figures
 
     def assert_nobody_noticed(self) -> None:
@@ -132,16 +137,7 @@ class Trial:
 
     def is_complete(self) -> bool:
         """Whether the rollout of the template is over, by what everybody says."""
-        if not self.stateful_set:
-            return False
-        spec, status = self.stateful_set["spec"], self.stateful_set.get("status", {})
-        observed = status.get("observedGeneration", 0) >= self.stateful_set["metadata"]["generation"]
-        in_place = [pod for pod in self.pods if pod.revision == self._wanted and pod.ready]
-        said = not self.rolled or (
-            self.rollout.get("status", {}).get("wantedRevision") == self._wanted
-            and condition_is_true(self.rollout, names.READY)
-        )
-        return observed and said and len(in_place) == spec["replicas"] == len(self.pods)
+        return is_rolled_out(self.stateful_set, self.pods, self.rollout if self.rolled else None)
 
     def wait(self, what: str, probe: Callable[[], Found | None], seconds: float = PATIENCE_SECONDS) -> Found:
         """Wait until `probe` is true, and return what it returned."""
@@ -166,33 +162,6 @@ class Trial:
 
     def _is_own_pod(self, name: str) -> bool:
         return re.fullmatch(rf"{re.escape(self.name)}-\d+", name) is not None
-
-
-def build_client(namespace: str, module: str, arguments: tuple[str, ...]) -> Json:
-    """The pod of a system's client; ready once it uses the system."""
-    container = {
-        "name": CLIENT,
-        "image": CLIENTS_IMAGE,
-        "imagePullPolicy": "IfNotPresent",
-        "args": [f"e2e.recipes.clients.{module}", *arguments],
-        "ports": [{"name": "control", "containerPort": PORT}],
-        "readinessProbe": {"httpGet": {"port": "control", "path": "/readyz"}, "periodSeconds": 1, "timeoutSeconds": 5},
-        "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "256Mi"}},
-        "securityContext": build_container_security(),
-    }
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": CLIENT, "namespace": namespace, "labels": {"app.kubernetes.io/name": "recipe-client"}},
-        "spec": {
-            "restartPolicy": "Never",
-            "terminationGracePeriodSeconds": 2,
-            "automountServiceAccountToken": False,
-            "enableServiceLinks": False,
-            "securityContext": build_pod_security(),
-            "containers": [container],
-        },
-    }
 
 
 def _is_ready(pod: Json | None) -> bool:

@@ -73,7 +73,7 @@ DRAWING = Path(__file__).resolve().parents[2] / "build" / "load-of-a-day.svg"
 DAY_SECONDS = 100
 NIGHT, NOON, PER_POD = 140, 560, 100
 TICK_SECONDS = 0.3
-FRESH_SECONDS = 6.0
+FRESH_SECONDS = 4.0
 """How old the load may be by which a pod was chosen: as it was measured, and as the watcher heard of it."""
 
 
@@ -99,8 +99,7 @@ def test_the_pods_that_are_away_follow_a_day_of_load(open_shop: OpenShop) -> Non
         remains = [count for since, count in serving if since <= at + 1][-1]
         assert remains * PER_POD >= lowest, f"{at - began:.0f} s: {remains} pods were left for {lowest}"
     assert min(count for _, count in serving) == 3, "at night three pods may be away at once"
-    # Not single requests: under overload one of the watcher's was cut in two of four runs, why is not known yet.
-    shop.assert_no_key_is_lost()
+    shop.assert_nobody_noticed()
     drawing = draw_steps(
         "Pods in service follow the load of a day, compressed",
         DAY_SECONDS,

@@ -75,6 +75,7 @@ def test_of_a_group_one_at_a_time_has_pods_in_motion(open_shop: OpenShop) -> Non
     _apply_neighbour(shop, "1", group="shop")
     shop.wait("the neighbour to serve", lambda: len(_neighbours(shop)) == 2 and all(p.ready for p in _neighbours(shop)))
     _apply_neighbour(shop, "2", group="shop")
+    shop.wait("a pod of the neighbour to leave", lambda: any(pod.leaves_for for pod in _neighbours(shop)))
     shop.change_template()
     shop.wait("the reason to be said", lambda: "group_has_no_other_motion: etcd-" in shop.message)
     shop.await_complete()

@@ -28,7 +28,9 @@ def open_trial(
         def open_one(recipe: Recipe, *, rolled: bool = True) -> Trial:
             namespace = namespaces.create(request.node.originalname)
             stack.callback(namespaces.delete, namespace)
-            trial = Trial(kubectl, api, stack.enter_context(Journal(api, namespace)), recipe, rolled)
+            trial = Trial(
+                kubectl, api, stack.enter_context(Journal(api, namespace)), recipe, rolled, request.node.originalname
+            )
             trial.open()
             return trial
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from e2e.harness.kubectl import list_of
@@ -12,7 +10,6 @@ from e2e.recipes.trial import Recipe
 from e2e.scenarios.recipes.conftest import OpenTrial
 
 RECIPE = Recipe(read_page("nginx"), {"nginx:1.27": "recipe-nginx:dev"}, client="nginx")
-UNGATED = replace(RECIPE, page=replace(RECIPE.page, system="nginx-ungated"))
 
 
 def test_nginx_loses_nothing(open_trial: OpenTrial) -> None:
@@ -25,7 +22,7 @@ def test_nginx_loses_nothing(open_trial: OpenTrial) -> None:
 
 
 def test_nginx_that_ran_before_its_rollout_loses_nothing(open_trial: OpenTrial) -> None:
-    trial = open_trial(UNGATED, rolled=False)
+    trial = open_trial(RECIPE, rolled=False)
     trial.kubectl.run("apply", "-n", trial.namespace, "-f", "-", stdin=list_of([RECIPE.page.rollout]))
     trial.rolled = True
     trial.wait("the StatefulRollout to be ready", trial.is_complete)
