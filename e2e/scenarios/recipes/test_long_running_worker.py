@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from e2e.harness.api import pod_path
 from e2e.kvstore.manifests import build_container_security, build_pod_security
 from e2e.recipes.page import Json, read_page
-from e2e.recipes.trial import Recipe
+from e2e.recipes.trial import Recipe, Trial
 from e2e.scenarios.recipes.conftest import OpenTrial
 
 PAGE, IMAGE = read_page("long-running-worker"), "recipe-python-systems:dev"
 ADMIN_PORT = 8081
+BETWEEN_POLLS_SECONDS, LOOK_SECONDS = 5.0, 0.2
+"""A worker has nothing in hand for a moment after each poll, and for a second where the queue did not answer."""
 
 
 def build_queue() -> list[Json]:
@@ -61,11 +65,20 @@ def test_a_worker_that_stays_after_all_pulls_again(open_trial: OpenTrial) -> Non
     trial.kubectl.run("rollout", "undo", "statefulset", trial.name, "-n", trial.namespace)
     trial.await_complete()
     for name in before:
-        status = trial.api.get(pod_path(trial.namespace, name, ADMIN_PORT, "/status"))
+        status = status_of(trial, name)
         assert not status["draining"], f"{name} was not told that it stays: {status}"
-        assert status["polls"] or status["tasks"], f"{name} does not pull: {status}"
+        give_up_at = time.monotonic() + BETWEEN_POLLS_SECONDS
+        while not (status["polls"] or status["tasks"]):
+            assert time.monotonic() < give_up_at, f"{name} does not pull: {status}"
+            time.sleep(LOOK_SECONDS)
+            status = status_of(trial, name)
     assert {pod.name: pod.uid for pod in trial.pods} == before
     trial.assert_nobody_noticed()
+
+
+def status_of(trial: Trial, pod: str) -> Json:
+    """What a worker says of itself."""
+    return trial.api.get(pod_path(trial.namespace, pod, ADMIN_PORT, "/status"))
 
 
 def test_a_long_running_worker_loses_nothing(open_trial: OpenTrial) -> None:
