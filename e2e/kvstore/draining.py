@@ -2,31 +2,34 @@
 
 While draining, every request is still answered, but its connection is closed with the answer (`Connection: close`),
 so that the client's next one goes where the Service now sends it. A connection that stays idle is closed by us,
-once it has been idle for long enough that its client is hardly about to use it. Knows nothing of keys.
+once it has been idle for so long that its client is hardly about to use it: a request that crosses the closing is
+lost, and no server can prevent that. Knows nothing of keys.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 from aiohttp.web_protocol import RequestHandler
 
-IDLE_SECONDS = 1.0
 LOOK_SECONDS = 0.1
+IDLE_LOOKS = 30
+"""Looks in a row that find a connection idle. Not seconds: a process that was starved of processor time has been
+asked meanwhile, and must hear that before it judges."""
 
 
 class Draining:
     """The clients of one server, once `watch` has been told which."""
 
-    def __init__(self, idle_seconds: float = IDLE_SECONDS) -> None:
+    def __init__(self) -> None:
         self.active = False
         self.in_flight = 0
-        self._idle_seconds = idle_seconds
         self._server: web.Server | None = None
         self._busy: set[RequestHandler] = set()
-        self._idle_since: dict[RequestHandler, float] = {}
+        self._idle_looks: Counter[RequestHandler] = Counter()
         self._closing: asyncio.Task[None] | None = None
 
     def watch(self, server: web.Server) -> None:
@@ -42,7 +45,7 @@ class Draining:
         """Start to let clients go; go on where more have come since."""
         self.active = True
         if self._closing is None or self._closing.done():
-            self._idle_since.clear()
+            self._idle_looks.clear()
             self._closing = asyncio.create_task(self._close_idle())
 
     def undo(self) -> None:
@@ -77,11 +80,12 @@ class Draining:
 
     async def _close_idle(self) -> None:
         while not self._is_empty():
-            now = asyncio.get_running_loop().time()
             for connection in self._server.connections if self._server else ():
                 if connection in self._busy:
-                    self._idle_since.pop(connection, None)
-                elif now - self._idle_since.setdefault(connection, now) >= self._idle_seconds:
+                    del self._idle_looks[connection]
+                    continue
+                self._idle_looks[connection] += 1
+                if self._idle_looks[connection] >= IDLE_LOOKS:
                     # Not close(): on an idle connection that ends aiohttp's task and leaves the socket open.
                     connection.force_close()
             await asyncio.sleep(LOOK_SECONDS)
