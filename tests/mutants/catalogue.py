@@ -23,6 +23,7 @@ class Mutant:
 LEADERS = "test_leaders.py::"
 ROLLOUTS = "test_rollouts.py::"
 FAILURES = "test_failures.py::"
+ORDERING = "test_ordering.py::"
 WAYS_BACK = "test_ways_back.py::"
 PACING = "test_pacing.py::"
 IN_PLACE = "test_inplace.py::"
@@ -64,6 +65,13 @@ MUTANTS = (
         "chosen_before(snapshot) | shut",
         "shut",
         LEADERS + "test_a_choice_that_arrives_late_is_counted_by_the_next_leader",
+    ),
+    Mutant(
+        "a choice is never withdrawn",
+        "core/plan.py",
+        "*(_withdrawn(scene, stepping, leaving) if target.observed else ())",
+        "",
+        ORDERING + "test_nobody_waits_for_a_pod_whose_departure_was_lost_and_that_stays_after_all",
     ),
     Mutant(
         "a replica acts without asking whether it leads",

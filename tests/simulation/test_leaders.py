@@ -103,8 +103,8 @@ async def test_a_leader_frozen_between_reading_and_writing_writes_nothing_when_i
     assert scenario.world.lost_keys == set()
 
 
-async def test_a_choice_that_arrives_late_is_counted_by_the_next_leader() -> None:
-    """The next leader may not take the pod that was chosen; did it not count it, it would take another."""
+async def _a_late_choice() -> tuple[Scenario, Request]:
+    """A pod was chosen, its chooser died, the departure is on its way; and a budget does not spare the pod any more."""
     scenario = await a_scenario(replicas=4, operators=2, policy="Parallel")
     hold = _die_while_writing(scenario, names.SERVING, "False")
     await scenario.roll_out()
@@ -112,11 +112,36 @@ async def test_a_choice_that_arrives_late_is_counted_by_the_next_leader() -> Non
     selector = {"matchLabels": {POD_NAME_LABEL: hold[0].name}}
     budget = {"metadata": {"name": "held"}, "spec": {"selector": selector, "maxUnavailable": 0}}
     scenario.world.server.create("poddisruptionbudgets", NAMESPACE, budget, USER)
-    await scenario.world.run(limit_seconds=40)
-    assert all(gates(scenario.world))
-    scenario.world.network.land_later(hold[0], 0.0)
+    return scenario, hold[0]
+
+
+async def test_a_choice_that_arrives_late_is_counted_by_the_next_leader() -> None:
+    """The next leader may not take the pod that was chosen; did it not count it, it would take another."""
+    scenario, late = await _a_late_choice()
+    network = scenario.world.network
+
+    def overtake(request: Request) -> None:
+        if (request.method, request.plural) == ("PATCH", "pods"):
+            network.before.remove(overtake)
+            network.land(late)
+
+    network.before.append(overtake)
+    await scenario.world.run(until=lambda: not all(gates(scenario.world)), limit_seconds=60)
     await scenario.world.run(limit_seconds=1)
     assert sum(gates(scenario.world)) == 3
+    scenario.world.server.delete("poddisruptionbudgets", NAMESPACE, "held", USER)
+    await scenario.until_complete()
+    assert scenario.world.lost_keys == set()
+
+
+async def test_a_choice_that_arrives_late_finds_that_it_was_withdrawn() -> None:
+    """The next leader may not take the pod that was chosen, and lets the others go instead."""
+    scenario, late = await _a_late_choice()
+    await scenario.world.run(until=lambda: scenario.images().count("kvstore:2") == 3, limit_seconds=300)
+    scenario.world.network.land_later(late, 0.0)
+    await scenario.world.run(limit_seconds=10)
+    assert late.status == 409
+    assert scenario.images() == [*["kvstore:2"] * 3, "kvstore:1"]
     scenario.world.server.delete("poddisruptionbudgets", NAMESPACE, "held", USER)
     await scenario.until_complete()
     assert scenario.world.lost_keys == set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import aiohttp
@@ -36,28 +37,55 @@ async def test_a_zone_is_done_before_the_next_begins() -> None:
     assert scenario.world.lost_keys == set()
 
 
+def lose_the_departure(scenario: Scenario, pod: str, then: Callable[[], None]) -> None:
+    """The next write that takes the pod out of service does not arrive, and something else happens."""
+    network = scenario.world.network
+
+    def lose(request: Request) -> None:
+        if (request.method, request.plural, request.name) == ("PATCH", "pods", pod):
+            network.before.remove(lose)
+            then()
+            raise aiohttp.ServerDisconnectedError
+
+    network.before.append(lose)
+
+
 @pytest.mark.parametrize(
     ("strategy", "last"),
     [({**ZONES, "maxUnavailable": 1}, "kvstore-2"), ({**LEADER_LAST, "maxUnavailable": 1}, "kvstore-1")],
 )
-async def test_a_pod_whose_departure_was_lost_goes_before_what_a_new_template_puts_ahead_of_it(
+async def test_nobody_waits_for_a_pod_whose_departure_was_lost_where_a_new_template_puts_others_ahead_of_it(
     strategy: dict[str, Any], last: str
 ) -> None:
     scenario = await a_scenario(replicas=3, policy="Parallel", spec={"strategy": strategy})
     scenario.user.lead(1)
-    network = scenario.world.network
-
-    def lose_the_departure(request: Request) -> None:
-        if (request.method, request.plural, request.name) == ("PATCH", "pods", last):
-            network.before.remove(lose_the_departure)
-            scenario.user.roll_out("kvstore:3")
-            raise aiohttp.ServerDisconnectedError
-
     await scenario.roll_out()
-    network.before.append(lose_the_departure)
+    lose_the_departure(scenario, last, lambda: scenario.user.roll_out("kvstore:3"))
     await scenario.world.run(until=lambda: "kvstore:3" in scenario.images(), limit_seconds=300)
     await scenario.until_complete()
     assert scenario.images() == ["kvstore:3"] * 3
+
+
+async def test_nobody_waits_for_a_pod_whose_departure_was_lost_and_that_stays_after_all() -> None:
+    scenario = await a_scenario(replicas=3)
+    await scenario.roll_out()
+    lose_the_departure(scenario, "kvstore-1", lambda: scenario.user.roll_out("kvstore:1"))
+    await scenario.until_complete()
+    assert departures(scenario) == [2, 2]
+
+
+async def test_a_container_that_restarted_with_the_operator_down_is_restored_although_a_departure_was_lost() -> None:
+    restore = {"apply": {"http": {"port": "admin", "path": "/restore"}}}
+    scenario = await a_scenario(replicas=3, policy="Parallel", spec={"restore": restore})
+
+    def die() -> None:
+        scenario.operator.crash()
+        scenario.user.kill_container(0)
+
+    await scenario.roll_out()
+    lose_the_departure(scenario, "kvstore-2", die)
+    await scenario.until_complete()
+    assert departures(scenario) == [0, 2, 1]
 
 
 async def test_while_another_zone_is_hurt_no_zone_is_disturbed() -> None:

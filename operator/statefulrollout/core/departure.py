@@ -26,6 +26,11 @@ def begin(stand: Stand, place: Place) -> MarkPod:
     return MarkPod(place.pod, "PodIsolated", f"out of service: {why}", {**OPENED, **CLOSED}, facts=facts, fenced=True)
 
 
+def withdraw(place: Place) -> MarkPod:
+    """Take back that the pod was chosen to leave: whoever still does what follows from it meets another version."""
+    return MarkPod(place.pod, "", "", facts=replace(place.pod.facts or Facts(), withdrawn=place.pod.version))
+
+
 def revive(place: Place, facts: Facts) -> Step:
     """The pod was chosen because it was broken, and has come to life after all: it leaves like any other.
 

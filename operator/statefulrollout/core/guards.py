@@ -2,7 +2,7 @@
 
 Each guard is a sentence that must be true before another pod is taken out of service. Its name and the value it saw
 reach the user through status and events, so a name here is an interface; `docs/guards.md` says of each which outage
-it prevents. A candidate is judged as if those already chosen in this pass were gone.
+it prevents. A candidate is judged as if all others that are chosen were gone.
 
 A pod that is *stuck* serves nobody, so replacing it costs nothing: for it only those guards are asked that protect
 the user's word and the data. Thereby a fix always gets through.
@@ -85,7 +85,7 @@ def step_allows_another_pod(scene: Scene, candidate: Place) -> str:
     """The user wants to see so many pods of the new revision before there are more."""
     if not scene.moves_forward(candidate) or scene.pacing.total is None:
         return ""
-    moved = moved_by_now(scene.target, scene.places, scene.chosen - {candidate.pod.uid})
+    moved = moved_by_now(scene.target, scene.places, scene.chosen)
     if moved < scene.pacing.total:
         return ""
     number = scene.pacing.progress.passed + 1
@@ -95,27 +95,19 @@ def step_allows_another_pod(scene: Scene, candidate: Place) -> str:
 def pace_is_respected(scene: Scene, candidate: Place) -> str:
     """The user wants so much time between one pod and the next."""
     wait = scene.snapshot.rollout.spec.strategy.min_seconds_between_pods
-    if not wait or scene.chosen_at is None or candidate.pod.uid in scene.chosen or not scene.moves_forward(candidate):
+    if not wait or scene.chosen_at is None or not scene.moves_forward(candidate):
         return ""
     gone = scene.now - scene.chosen_at
     return f"{int(gone)} of {wait} s since the last pod (minSecondsBetweenPods)" if gone < wait else ""
 
 
 def earlier_roles_have_arrived(scene: Scene, candidate: Place) -> str:
-    """Whoever goes last goes when all the others are back: a leader has somebody to hand over to.
-
-    One that was chosen before counts as gone for all others: it goes, or they would wait for each other.
-    """
-    if candidate.condemned or candidate.pod.uid in scene.chosen:
-        return ""
-    return who_goes_earlier(scene.snapshot, scene.places, candidate, scene.now)
+    """Whoever goes last goes when all the others are back: a leader has somebody to hand over to."""
+    return "" if candidate.condemned else who_goes_earlier(scene.snapshot, scene.places, candidate, scene.now)
 
 
 def only_one_zone_is_disturbed(scene: Scene, candidate: Place) -> str:
-    """A zone is finished before the next begins, so that every other one is whole.
-
-    The zone of one that was chosen before counts as begun.
-    """
+    """A zone is finished before the next begins, so that every other one is whole."""
     return "" if candidate.condemned else zone_in_the_way(scene.snapshot, scene.places, scene.chosen, candidate)
 
 
@@ -140,8 +132,7 @@ def budget_allows_new_unavailability(scene: Scene, candidate: Place) -> str:
         # No wanted pod becomes unavailable, yet state moves: a pod that is broken for good does not count.
         broken = {place.pod.ordinal for place in scene.places if place.stuck}
         leaving = [place for place in scene.places if place.condemned and place.stage in IN_MOTION]
-        others = scene.chosen - {candidate.pod.uid}
-        chosen = [place for place in scene.places if place.condemned and place.pod.uid in others]
+        chosen = [place for place in scene.places if place.condemned and place.pod.uid in scene.chosen]
         taken = len(away - broken) + len(leaving) + len(chosen)
         return f"{taken} of {scene.limit} are unavailable or leaving" if taken >= scene.limit else ""
     with_it = away | {candidate.pod.ordinal}
@@ -188,7 +179,7 @@ def application_checks_pass(scene: Scene, candidate: Place) -> str:
             continue
         if not judgement.done:
             return f"check {check.name}: {judgement.observed}"
-        if judgement.allowed is not None and candidate.pod.uid not in scene.chosen and not candidate.condemned:
+        if judgement.allowed is not None and not candidate.condemned:
             if scene.chosen:
                 return f"check {check.name} is asked anew once the pod that was chosen has left"
             if candidate.pod.name not in judgement.allowed:
@@ -209,7 +200,7 @@ def disruption_budgets_allow_it(scene: Scene, candidate: Place) -> str:
             continue
         if not budget.observed:
             return f"PodDisruptionBudget {budget.name} is not up to date yet"
-        spent = len(budget.pods & (scene.chosen - {candidate.pod.uid}))
+        spent = len(budget.pods & scene.chosen)
         if budget.disruptions_allowed - spent < 1:
             return f"PodDisruptionBudget {budget.name} allows {budget.disruptions_allowed} disruptions"
     return ""

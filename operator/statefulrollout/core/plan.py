@@ -7,7 +7,7 @@ here is only what to do *now*: the next pass decides afresh from what the cluste
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from statefulrollout.api.v1alpha1 import CheckAt, UnhealthyOutdated
@@ -17,7 +17,7 @@ from statefulrollout.core.arrival import restored_pods
 from statefulrollout.core.asks import Ask
 from statefulrollout.core.budget import chosen_before, pods_of, unavailable_ordinals
 from statefulrollout.core.declaring import plan_membership
-from statefulrollout.core.departure import begin
+from statefulrollout.core.departure import begin, withdraw
 from statefulrollout.core.failures import note_failures
 from statefulrollout.core.farewell import open_unattended_gates
 from statefulrollout.core.fence import build_set_fence, fence_of, fence_of_way_back, kind_of
@@ -142,7 +142,8 @@ def decide(snapshot: Snapshot, now: float) -> Plan:
     ledger = ledger_after(around, members.declaration, steps, leaving | shut, now)
     ledger = ledger.model_copy(update={"preparations": preparing.entries})
     set_fence = build_set_fence(target, fence, ours=recorded.original_strategy is not None)
-    pod_actions = [*(action for uid, step in steps.items() if uid not in leaving for action in step.actions), *chosen]
+    stepping = [action for uid, step in steps.items() if uid not in leaving for action in step.actions]
+    pod_actions = [*stepping, *chosen, *(_withdrawn(scene, stepping, leaving) if target.observed else ())]
     return Plan(
         actions=(
             *([WriteLedger(ledger)] if ledger != recorded else []),
@@ -264,9 +265,10 @@ def _choose(scene: Scene, stand: Stand) -> tuple[tuple[MarkPod, ...], dict[str, 
     held: dict[str, Waiting] = {}
     said: list[Announcement] = []
     for place in _candidates(scene):
-        verdict = judge(scene, place)
+        seen = replace(scene, chosen=scene.chosen - {place.pod.uid})
+        verdict = judge(seen, place)
         if verdict is None:
-            for each in passed_over(scene, place):
+            for each in passed_over(seen, place):
                 note = f"{place.pod.name} goes by spec.override, though {each.guard} says: {each.observed}"
                 said.append(Announcement("GuardOverridden", note, place.pod, warning=True))
             marks.append(begin(stand, place))
@@ -274,6 +276,13 @@ def _choose(scene: Scene, stand: Stand) -> tuple[tuple[MarkPod, ...], dict[str, 
         else:
             held[place.pod.uid] = Waiting(verdict.guard, verdict.observed)
     return tuple(marks), held, tuple(said)
+
+
+def _withdrawn(scene: Scene, stepping: Sequence[Action], leaving: Collection[str]) -> list[MarkPod]:
+    """Marks for the pods that were chosen before and do not go now: the others would wait for them."""
+    written = {action.pod.uid for action in stepping if isinstance(action, MarkPod)} | set(leaving)
+    before = chosen_before(scene.snapshot) - written
+    return [withdraw(place) for place in scene.places if place.pod.uid in before]
 
 
 def _candidates(scene: Scene) -> list[Place]:

@@ -16,9 +16,9 @@ from statefulrollout.core.stages import Place
 class Scene:
     """What guards look at: the pods, and what the hooks and checks said.
 
-    `chosen` are the UIDs already chosen, in this pass or before, and `chosen_at` when the last of them was; `troubles`
-    name what holds the whole rollout, and `unprepared` what must be done before it begins. Times are seconds since the
-    epoch.
+    `chosen` are the UIDs already chosen, in this pass or before, but for the one that is judged, and `chosen_at` when
+    the last of them was; `troubles` name what holds the whole rollout, and `unprepared` what must be done before it
+    begins. Times are seconds since the epoch.
     """
 
     snapshot: Snapshot

@@ -71,7 +71,8 @@ class Facts:
     container to the ID it had. `stuck` says that the pod was chosen because it could not become
     healthy: it serves nobody, so nothing is asked of it. `returning` says that it goes back to service, and is written
     before anything is taken back: whatever was still to be written for its departure meets another version. `restart`
-    is that of a pod which was updated in place, until it serves again.
+    is that of a pod which was updated in place, until it serves again. `withdrawn` is the version at which the pod had
+    been chosen to leave, and does not leave after all: that this was written changes the version.
     """
 
     wanted: str = ""
@@ -79,6 +80,7 @@ class Facts:
     stuck: bool = False
     returning: bool = False
     restart: Restart | None = None
+    withdrawn: str = ""
 
 
 @dataclass(frozen=True)

@@ -204,7 +204,14 @@ def facts_of(annotation: str | None) -> Facts | None:
         raw = json.loads(annotation)
         containers = {str(name): str(identity) for name, identity in raw["containers"].items()}
         restart = _restart_of(raw["restart"]) if raw.get("restart") else None
-        return Facts(str(raw["wanted"]), containers, bool(raw["stuck"]), bool(raw.get("returning")), restart)
+        return Facts(
+            wanted=str(raw["wanted"]),
+            containers=containers,
+            stuck=bool(raw["stuck"]),
+            returning=bool(raw.get("returning")),
+            restart=restart,
+            withdrawn=str(raw.get("withdrawn", "")),
+        )
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
 
@@ -220,6 +227,8 @@ def annotation_of(facts: Facts) -> str:
         content["returning"] = True
     if facts.restart:
         content["restart"] = {"containers": dict(facts.restart.containers), "at": facts.restart.at}
+    if facts.withdrawn:
+        content["withdrawn"] = facts.withdrawn
     return json.dumps(content, separators=(",", ":"), sort_keys=True)
 
 

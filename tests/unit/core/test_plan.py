@@ -111,11 +111,31 @@ def test_a_choice_counts_as_gone_and_comes_first_as_long_as_its_write_may_be_on_
     assert ("WriteLedger" in kinds(plan)) is written
 
 
-def test_a_choice_that_nobody_wants_any_more_still_counts() -> None:
+def withdrawn(plan: Plan) -> list[tuple[str, str]]:
+    """Names of the pods that do not leave after all, with the version at which they had been chosen."""
+    marks = [(action.pod.name, action.facts) for action in plan.actions if isinstance(action, MarkPod)]
+    return [(name, facts.withdrawn) for name, facts in marks if facts and facts.withdrawn]
+
+
+def test_a_choice_that_nobody_wants_any_more_counts_until_it_is_withdrawn() -> None:
     settled = a_ledger(chosen=(Choice(uid="uid-db-1", version="71"),))
     present = (OLD[0], a_pod("db-1").at("v2"), OLD[2])
-    assert chosen(plan_for(a_rolling_set(), *present, ledger=settled)) == []
+    plan = plan_for(a_rolling_set(), *present, ledger=settled)
+    assert (chosen(plan), withdrawn(plan)) == ([], [("db-1", "71")])
+    assert withdrawn(plan_for(a_rolling_set(generation=9), *present, ledger=settled)) == []
     assert chosen(plan_for(a_rolling_set(), *present, ledger=a_ledger())) == ["db-2"]
+
+
+def test_whoever_was_chosen_and_is_held_is_withdrawn_before_others_go() -> None:
+    settled = a_ledger(chosen=(Choice(uid="uid-db-1", version="71"),))
+    restarted = a_pod("db-2").restarted()
+    spec = a_spec(restore={"apply": {"http": {"port": "admin", "path": "/restore"}}})
+    plan = plan_for(a_rolling_set(), *OLD[:2], restarted, ledger=settled, spec=spec)
+    assert plan.waiting["uid-db-1"].name == plan.waiting["uid-db-2"].name == "budget_allows_new_unavailability"
+    assert withdrawn(plan) == [("db-1", "71")]
+    plan = plan_for(a_rolling_set(), OLD[0], OLD[1].but(version="72"), restarted, ledger=settled, spec=spec)
+    marks = [(action.pod.name, action.reason) for action in plan.actions if isinstance(action, MarkPod)]
+    assert marks == [("db-2", "ContainerRestarted")]
 
 
 @pytest.mark.parametrize(

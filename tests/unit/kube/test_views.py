@@ -129,6 +129,7 @@ def test_facts_that_cannot_be_read_are_none(annotation: str | None) -> None:
         Facts(),
         Facts("v2", {"store": "c://1", "log": ""}, stuck=True),
         Facts(restart=Restart({"store": "c://1"}, 1800000000.25)),
+        Facts(containers={"store": "c://1"}, withdrawn="71"),
     ],
 )
 def test_facts_survive_being_written(facts: Facts) -> None:
