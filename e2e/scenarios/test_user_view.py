@@ -9,9 +9,10 @@ from statefulrollout.api import names
 def test_kubectl_shows_a_rollout_while_it_happens_and_waits_for_its_end(open_shop: OpenShop) -> None:
     shop = open_shop()
     selection = ("-n", shop.namespace)
-    assert _table_of(shop.kubectl.run("get", "sro", *selection)) == {
+    table = _table_of(shop.kubectl.run("get", "sro", *selection))
+    assert table == {
         "NAME": "kvstore", "TARGET": "kvstore", "PHASE": "Healthy", "STEP": "-", "UPDATED": "3/3", "READY": "3/3",
-        "PAUSED": "false", "AGE": _table_of(shop.kubectl.run("get", "sro", *selection))["AGE"],
+        "PAUSED": "false", "AGE": table["AGE"],
     }  # fmt: skip
     shop.change_template()
     shop.wait("Ready to be False and Reconciling True", lambda: shop.condition(names.READY)["status"] == "False"
