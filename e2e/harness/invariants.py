@@ -16,7 +16,7 @@ from e2e.harness.kubectl import Json
 from e2e.harness.pods import Pod
 from statefulrollout.api import names
 
-SCALE_DOWN = "scale-down"
+SCALE_DOWN, EVICTION = "scale-down", "eviction"
 BLIND_SECONDS = 1.0
 """A pod that became unavailable by itself so recently may not have been seen yet by whoever decided."""
 CLOCK_SECONDS = 0.5
@@ -152,7 +152,7 @@ class I4Paused(Rule):
     """Nothing new leaves for another revision while the rollout is paused and the operator knows it."""
 
     def look_at_pod(self, change: Change, pod: Pod, earlier: Pod | None, before: Scene) -> str | None:
-        chosen = earlier is not None and not earlier.leaves_for and pod.leaves_for not in ("", SCALE_DOWN)
+        chosen = earlier is not None and not earlier.leaves_for and pod.leaves_for not in ("", SCALE_DOWN, EVICTION)
         if chosen and not pod.stuck and before.rollout.get("spec", {}).get("paused") and is_observed(before.rollout):
             return f"{pod.name} left for {pod.leaves_for} while the rollout was paused"
         return None

@@ -48,6 +48,25 @@ def test_a_rollout_goes_on_when_etcd_stood_still_for_half_a_minute(
     installation.await_ready()
 
 
+def test_a_pod_whose_volume_is_on_a_cordoned_node_waits_until_the_node_takes_pods_again(
+    open_shop: OpenShop, kubectl: Kubectl
+) -> None:
+    shop = open_shop(replicas=3, volume=True)
+    node = shop.pods[1].node
+    kept = [pod.name for pod in shop.pods if pod.node == node]
+    kubectl.run("cordon", node)
+    try:
+        new = shop.change_template()
+        shop.wait("the others to go, and the node to be named", lambda: f"node {node} is cordoned" in shop.message
+                  and [pod.name for pod in shop.pods if pod.revision != new] == kept)  # fmt: skip
+        assert "node_can_take_the_replacement" in shop.message
+        assert all(pod.ready for pod in shop.pods)
+    finally:
+        kubectl.run("uncordon", node)
+    shop.await_complete()
+    shop.assert_nobody_noticed()
+
+
 def test_a_rollout_goes_on_when_a_node_was_lost_and_came_back(
     open_shop: OpenShop, control_plane: ControlPlane, installation: Installation
 ) -> None:

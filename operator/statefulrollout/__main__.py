@@ -26,6 +26,7 @@ from statefulrollout.handlers import Sources
 from statefulrollout.kube import webhook
 from statefulrollout.kube.certificates import Certificates
 from statefulrollout.kube.client import Kube
+from statefulrollout.kube.evictions import Evictions
 from statefulrollout.kube.leader import Leader, LeaseTimes
 from statefulrollout.kube.queue import WorkQueue
 from statefulrollout.kube.reflector import Key
@@ -82,6 +83,8 @@ async def operate(settings: Settings) -> None:
 
         await listen(stack, health.build_application(missing), settings.health_port)
         admission = webhook.build_application(sources.is_targeted, leader.lease_is_fresh)
+        evictions = Evictions(kube, sources.rollouts_of, leader.lease_is_fresh)
+        admission.router.add_post(evictions.PATH, evictions.handle)
         await listen(stack, admission, settings.webhook_port, certificates.context)
         try:
             async with asyncio.TaskGroup() as group:

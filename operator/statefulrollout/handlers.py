@@ -56,6 +56,7 @@ class PodHint:
     owner: str
     uid: str
     leaving: bool
+    eviction: str
     phase: str
     ip: str
     conditions: frozenset[tuple[str, str, str]]
@@ -90,8 +91,12 @@ class Sources:
 
     def is_targeted(self, namespace: str, stateful_set: str) -> bool:
         """Whether a StatefulRollout that nobody has deleted names this StatefulSet as its target."""
+        return bool(self.rollouts_of(namespace, stateful_set))
+
+    def rollouts_of(self, namespace: str, stateful_set: str) -> list[str]:
+        """Names of the StatefulRollouts that name this StatefulSet as their target, and that nobody has deleted."""
         rollouts = self._rollouts_by_target.get((namespace, stateful_set), ())
-        return any(not self.rollouts.store[key].leaving for key in rollouts)
+        return sorted(name for key in rollouts if not self.rollouts.store[key].leaving for name in key[1:])
 
     def _rollout_changed(self, key: Key, old: RolloutHint | None, new: RolloutHint | None) -> None:
         if old is not None:
@@ -154,6 +159,7 @@ def pod_hint_of(pod: Json) -> PodHint:
         owner=owners[0] if owners else "",
         uid=metadata["uid"],
         leaving="deletionTimestamp" in metadata,
+        eviction=(metadata.get("annotations") or {}).get(names.EVICTION_ANNOTATION, ""),
         phase=status.get("phase", ""),
         ip=status.get("podIP", ""),
         conditions=frozenset(

@@ -27,7 +27,8 @@ from statefulrollout.kube import paths
 from statefulrollout.kube.act import Actor
 from statefulrollout.kube.client import Kube
 from statefulrollout.kube.events import Events
-from statefulrollout.kube.observe import Isolation, Rollouts, Workload, fetch_rollouts, fetch_workload, observe
+from statefulrollout.kube.isolation import Isolation
+from statefulrollout.kube.observe import Memory, Rollouts, Workload, fetch_rollouts, fetch_workload, observe
 from statefulrollout.kube.report import report
 from statefulrollout.kube.views import controller_of
 from statefulrollout.kube.zones import Zones
@@ -57,7 +58,7 @@ class Reconciler:
         self._events = events
         self._leader_check = leader_check
         self._clock = clock
-        self._isolation: dict[Key, Isolation] = {}
+        self._memory: dict[Key, Memory] = {}
         self._zones = Zones(kube, clock)
         self._groups: dict[Key, asyncio.Lock] = {}
         """By namespace and group: two sets of one must not both see the other at rest, and begin."""
@@ -87,8 +88,8 @@ class Reconciler:
                 f"spec.targetRef.name: StatefulRollout {governs} is older and rolls this StatefulSet already: "
                 "delete one of the two",
             )
-        isolation = self._isolation.setdefault(key, Isolation(self._clock))
-        snapshot = await observe(self._kube, rollouts, workload, self._hooks.reports(key), isolation, self._zones)
+        memory = self._memory.setdefault(key, Memory(Isolation(self._clock), self._zones))
+        snapshot = await observe(self._kube, rollouts, workload, self._hooks.reports(key), memory)
         if not isinstance(snapshot, Snapshot):
             await self._refuse(ours, "; ".join(map(str, snapshot)))
             if workload.target is not None:
@@ -115,7 +116,7 @@ class Reconciler:
         return None if plan.recheck_at is None else max(AGAIN, plan.recheck_at - self._clock())
 
     async def _let_go(self, key: Key, workload: Workload) -> float | None:
-        self._isolation.pop(key, None)
+        self._memory.pop(key, None)
         if workload.target is None:
             self._hooks.sync(key, ())
             return None

@@ -27,7 +27,7 @@ class Settings(BaseSettings):
     lease_renew_deadline_seconds: float = Field(10, gt=0)
     lease_retry_seconds: float = Field(2, gt=0)
     webhook_secret: str = Field(min_length=1, description="the Secret, created empty, for the webhook's certificates")
-    webhook_configuration: str = Field(min_length=1, description="the MutatingWebhookConfiguration that calls us")
+    webhook_configuration: str = Field(min_length=1, description="the name of both webhook configurations that call us")
     webhook_service: str = Field(min_length=1, description="the Service through which it does")
     webhook_port: int = Field(9443, ge=0, le=65535)
     health_port: int = Field(8080, ge=0, le=65535, description="serves /healthz, /readyz and /metrics")

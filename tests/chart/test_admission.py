@@ -1,4 +1,4 @@
-"""The webhook that adds the gate, and the policy on authors: whom they concern and what they cost when we are away."""
+"""The webhooks, and the policy on authors: whom they concern and what they cost when we are away."""
 
 import inspect
 import re
@@ -15,17 +15,45 @@ from tests.chart.test_lid import value_of
 STATEFULSET = {"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "kvstore", "uid": "u", "controller": True}
 
 
-def webhook() -> Manifest:
-    """The only webhook of the chart."""
-    (found,) = the(render(), "MutatingWebhookConfiguration")["webhooks"]
+def webhook(kind: str = "MutatingWebhookConfiguration") -> Manifest:
+    """The only webhook of a configuration."""
+    (found,) = the(render(), kind)["webhooks"]
     assert isinstance(found, dict)
     return found
 
 
-def test_a_dead_operator_delays_no_pod() -> None:
-    assert webhook()["failurePolicy"] == "Ignore"
-    assert webhook()["timeoutSeconds"] == 2
-    assert webhook()["sideEffects"] == "None"
+def evictions() -> Manifest:
+    """The webhook of evictions."""
+    return webhook("ValidatingWebhookConfiguration")
+
+
+def test_a_dead_operator_delays_no_pod_and_no_eviction() -> None:
+    for found, effects in ((webhook(), "None"), (evictions(), "NoneOnDryRun")):
+        assert found["failurePolicy"] == "Ignore"
+        assert found["timeoutSeconds"] == 2
+        assert found["sideEffects"] == effects
+
+
+def test_evictions_are_seen_when_they_are_asked_for() -> None:
+    asked = {"apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods/eviction"], "scope": "Namespaced"}
+    assert evictions()["rules"] == [asked | {"operations": ["CREATE"]}]
+
+
+@pytest.mark.parametrize(
+    ("name", "user", "asked"),
+    [
+        ("kvstore-3", "admin", True),
+        ("kvstore-12", f"system:serviceaccount:{NAMESPACE}:default", True),
+        ("kvstore-3", f"system:serviceaccount:{NAMESPACE}:statefulrollout", False),
+        ("web-7d9c-x2kqz", "admin", False),
+        ("job-1-abc", "admin", False),
+    ],
+)
+def test_only_evictions_by_others_of_pods_that_may_be_a_statefulsets_are_asked_about(
+    name: str, user: str, asked: bool
+) -> None:
+    request = {"request": {"name": name, "userInfo": {"username": user}}}
+    assert all(value_of(each["expression"], request) for each in evictions()["matchConditions"]) is asked
 
 
 def test_pods_are_seen_when_they_are_created_and_after_other_webhooks() -> None:
@@ -35,9 +63,10 @@ def test_pods_are_seen_when_they_are_created_and_after_other_webhooks() -> None:
 
 
 def test_the_control_plane_and_the_operator_itself_are_left_alone() -> None:
-    (rule,) = webhook()["namespaceSelector"]["matchExpressions"]
-    assert (rule["key"], rule["operator"]) == ("kubernetes.io/metadata.name", "NotIn")
-    assert set(rule["values"]) == {"kube-system", NAMESPACE}
+    for found in (webhook(), evictions()):
+        (rule,) = found["namespaceSelector"]["matchExpressions"]
+        assert (rule["key"], rule["operator"]) == ("kubernetes.io/metadata.name", "NotIn")
+        assert set(rule["values"]) == {"kube-system", NAMESPACE}
 
 
 @pytest.mark.parametrize(
@@ -60,17 +89,18 @@ def test_only_pods_that_a_statefulset_controls_are_asked_about(owners: list[Any]
 
 
 def test_an_upgrade_keeps_what_the_operator_wrote() -> None:
-    assert "caBundle" not in webhook()["clientConfig"]
+    assert "caBundle" not in webhook()["clientConfig"] | evictions()["clientConfig"]
     assert not {"data", "stringData"} & the(render(), "Secret").keys()
 
 
-def test_the_webhook_reaches_the_operator() -> None:
+def test_the_webhooks_reach_the_operator() -> None:
     manifests = render()
     service = the(manifests, "Service")
     deployment = the(manifests, "Deployment")
-    reference = webhook()["clientConfig"]["service"]
-    assert reference["path"] == "/mutate-pod"
+    reference, other = (found["clientConfig"]["service"] for found in (webhook(), evictions()))
+    assert (reference["path"], other["path"]) == ("/mutate-pod", "/validate-eviction")
     assert (reference["namespace"], reference["name"]) == (NAMESPACE, service["metadata"]["name"])
+    assert reference | {"path": ""} == other | {"path": ""}
     (port,) = service["spec"]["ports"]
     assert reference["port"] == port["port"]
     (container,) = deployment["spec"]["template"]["spec"]["containers"]
@@ -89,10 +119,12 @@ def test_the_operator_is_told_the_names_that_it_may_write_to() -> None:
         "leases": [env["LEASE_NAME"]],
         "secrets": [env["WEBHOOK_SECRET"]],
         "mutatingwebhookconfigurations": [env["WEBHOOK_CONFIGURATION"]],
+        "validatingwebhookconfigurations": [env["WEBHOOK_CONFIGURATION"]],
     }
     assert env["WEBHOOK_SECRET"] == the(manifests, "Secret")["metadata"]["name"]
     assert env["WEBHOOK_SERVICE"] == the(manifests, "Service")["metadata"]["name"]
-    assert env["WEBHOOK_CONFIGURATION"] == the(manifests, "MutatingWebhookConfiguration")["metadata"]["name"]
+    for kind in ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"):
+        assert env["WEBHOOK_CONFIGURATION"] == the(manifests, kind)["metadata"]["name"]
 
 
 def test_authors_are_judged_when_the_spec_changes() -> None:

@@ -19,6 +19,7 @@ CLUSTER_WIDE = {
     "MutatingWebhookConfiguration",
     "ValidatingAdmissionPolicy",
     "ValidatingAdmissionPolicyBinding",
+    "ValidatingWebhookConfiguration",
 }
 
 

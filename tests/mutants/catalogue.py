@@ -23,6 +23,7 @@ class Mutant:
 LEADERS = "test_leaders.py::"
 ROLLOUTS = "test_rollouts.py::"
 FAILURES = "test_failures.py::"
+EVICTIONS = "test_evictions.py::"
 ORDERING = "test_ordering.py::"
 WAYS_BACK = "test_ways_back.py::"
 PACING = "test_pacing.py::"
@@ -65,6 +66,34 @@ MUTANTS = (
         "chosen_before(snapshot) | shut",
         "shut",
         LEADERS + "test_a_choice_that_arrives_late_is_counted_by_the_next_leader",
+    ),
+    Mutant(
+        "an evicted pod is removed by the operator itself",
+        "core/departure.py",
+        "    if place.evicted:\n        return ()\n",
+        "",
+        EVICTIONS + "test_who_asks_is_told_to_ask_again_until_the_pod_is_released",
+    ),
+    Mutant(
+        "an eviction is wanted for ever",
+        "core/evicting.py",
+        "abs(now - pod.eviction_asked) < PATIENCE_SECONDS",
+        "True",
+        EVICTIONS + "test_who_stops_asking_leaves_nothing_half_done",
+    ),
+    Mutant(
+        "an eviction passes before the pod is released",
+        "core/evicting.py",
+        "passes=pod.released",
+        "passes=not pod.serving",
+        EVICTIONS + "test_who_asks_is_told_to_ask_again_until_the_pod_is_released",
+    ),
+    Mutant(
+        "a cordoned node is forgotten",
+        "kube/anchors.py",
+        'if (node.get("spec") or {}).get("unschedulable"):',
+        "if node is None:",
+        FAILURES + "test_no_pod_goes_whose_volume_is_on_a_cordoned_node_and_the_others_do",
     ),
     Mutant(
         "a choice is never withdrawn",

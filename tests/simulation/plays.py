@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from statefulrollout.api import names
+from tests.simulation.drains import Drain
 from tests.simulation.scenario import Scenario, a_scenario
 from tests.simulation.stories.enemies import lose_node
 from tests.simulation.world.builders import SPEC, by_command
@@ -203,6 +204,12 @@ async def until_image(scenario: Scenario, image: str) -> None:
     await scenario.world.run(until=serves, limit_seconds=300)
 
 
+async def drain_a_node(scenario: Scenario) -> None:
+    drain = Drain(scenario, "node-b")
+    await scenario.world.run(until=lambda: drain.is_over, limit_seconds=300)
+    await scenario.until_complete()
+
+
 ORDERED = {"policy": "OrderedReady"}
 TWO = {"replicas": 4, "spec": {"strategy": {"maxUnavailable": 2}}}
 BACK = {"replicas": 4, "spec": {"strategy": {"maxUnavailable": 2, "onFailure": "Rollback"}}}
@@ -226,6 +233,7 @@ PLAYS = (
     Play("a container killed after its drain", kill_what_was_drained, {"spec": HOOKS}),
     Play("a pod deleted in the middle", delete_a_pod, ORDERED),
     Play("a node lost in the middle", lose_a_node),
+    Play("a node drained", drain_a_node, {"spec": HOOKS}),
     Play("a partition written in the middle", write_partition_zero),
     Play("a StatefulRollout deleted in the middle", delete_the_rollout, {"spec": HOOKS}),
 )

@@ -6,6 +6,7 @@ import pytest
 
 from statefulrollout.api import names
 from tests.simulation.scenario import a_scenario, gates
+from tests.simulation.world.builders import LOCAL_VOLUMES
 from tests.simulation.world.objects import is_true
 from tests.simulation.world.sandbox import Behaviour
 from tests.simulation.world.world import NAMESPACE
@@ -166,3 +167,19 @@ async def test_a_broken_pod_that_is_replaced_is_never_made_a_member() -> None:
         {"kvstore-2", "kvstore-3"} & set(declared.members) for declared in scenario.world.application.declared
     )
     await scenario.until_complete()
+
+
+async def test_no_pod_goes_whose_volume_is_on_a_cordoned_node_and_the_others_do() -> None:
+    scenario = await a_scenario(replicas=3, policy="Parallel", stateful_set=LOCAL_VOLUMES)
+    scenario.user.cordon("node-b")
+    await scenario.roll_out()
+    words = (
+        "2 of 3 pods updated; kvstore-1 is Serving and waits for node_can_take_the_replacement: "
+        "node node-b is cordoned, and claim data-kvstore-1 can be mounted on no other"
+    )
+    world = scenario.world
+    await world.run(until=lambda: world.rollout()["status"]["message"] == words, limit_seconds=120)
+    assert scenario.images() == ["kvstore:2", "kvstore:1", "kvstore:2"]
+    scenario.user.cordon("node-b", False)
+    await scenario.until_complete()
+    assert scenario.images() == ["kvstore:2"] * 3

@@ -14,7 +14,7 @@ from tests.simulation.stories.story import Story
 from tests.simulation.stories.telling import tell
 from tests.simulation.world.loop import simulate
 
-SEEDS = 2
+SEEDS = 1
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

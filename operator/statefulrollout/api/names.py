@@ -20,6 +20,9 @@ FENCED_LABEL = f"{GROUP}/fenced"
 FACTS_ANNOTATION = f"{GROUP}/facts"
 """Binds a pod's conditions to the wanted revision and the container IDs they were true for (JSON)."""
 
+EVICTION_ANNOTATION = f"{GROUP}/eviction-asked-at"
+"""When somebody last asked for the pod's eviction and was told to wait (RFC 3339)."""
+
 SERVING = f"{GROUP}/serving"
 """The readiness gate: False takes the pod out of every Service before anything else happens to it."""
 DRAINED = f"{GROUP}/drained"

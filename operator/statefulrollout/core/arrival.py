@@ -100,8 +100,9 @@ def give_back(stand: Stand, place: Place) -> Step:
     """Turn the pod round, take back what was begun on it, then let it serve again."""
     if place.pod.facts is not None and not place.pod.facts.returning:
         message = f"goes back: it does not leave for {place.pod.facts.wanted} any more"
-        mark = MarkPod(place.pod, "PodReturning", message, facts=replace(place.pod.facts, returning=True))
-        return Step(actions=(mark,))
+        held = {names.RELEASED: False} if place.pod.released else {}
+        facts = replace(place.pod.facts, returning=True)
+        return Step(actions=(MarkPod(place.pod, "PodReturning", message, held, facts=facts),))
     snapshot = stand.snapshot
     # All of them until the pod serves: an answer is kept only as long as its question is asked.
     asks = _undoes_of(snapshot, place)

@@ -113,9 +113,9 @@ def _release(stand: Stand, place: Place, step: Step) -> Step:
     unlike = f" (not in place: {verdict.why_not})" if verdict.why_not else ""
     message, facts = f"released for {place.leaves_for}{unlike}", _leaving_facts(stand, place)
     mark = MarkPod(place.pod, "PodReleased", message, {**CLOSED, **LET_GO}, facts=facts)
-    let_go: tuple[MarkPod | RemovePod | UpdateInPlace, ...] = (mark, _removal(stand, place))
+    let_go: tuple[MarkPod | RemovePod | UpdateInPlace, ...] = (mark, *_removal(stand, place))
     if verdict.change is not None:
-        let_go = (_update(stand, place, verdict.change, (mark, _removal(stand, place))),)
+        let_go = (_update(stand, place, verdict.change, (mark, *_removal(stand, place))),)
     completed = (
         entry.model_copy(update={"completed": True})
         for entry in stand.snapshot.ledger.open_hooks
@@ -154,10 +154,13 @@ def _can_ask(place: Place, hook: Hook) -> bool:
     return hook.apply.target is not Target.POD or can_be_asked(place.pod)
 
 
-def _removal(stand: Stand, place: Place) -> RemovePod:
+def _removal(stand: Stand, place: Place) -> tuple[RemovePod, ...]:
+    """What takes the pod away; one that is evicted is taken by whoever asks for it."""
+    if place.evicted:
+        return ()
     wish = stand.snapshot.rollout.spec.strategy.removal
     how = How.EVICT if wish is Removal.EVICT and not place.condemned and can_be_asked(place.pod) else How.DELETE
-    return RemovePod(place.pod, how, "PodRemoved", f"makes room for {place.leaves_for or 'its successor'}")
+    return (RemovePod(place.pod, how, "PodRemoved", f"makes room for {place.leaves_for or 'its successor'}"),)
 
 
 def see_off(stand: Stand, place: Place) -> Step:
@@ -165,9 +168,12 @@ def see_off(stand: Stand, place: Place) -> Step:
     closes = tuple(entry.id for entry in stand.snapshot.ledger.open_hooks if entry.uid == place.pod.uid)
     if place.pod.terminating:
         return Step(closes=closes, waiting=Waiting("kubelet", "stopping within its grace period"))
+    if place.evicted:
+        # What was begun on it is taken back if nobody comes.
+        return Step(waiting=Waiting("evictor", "whoever asked for the eviction may take it now"))
     if waiting := _fence_waiting(stand, place):
         return Step(closes=closes, waiting=waiting)
-    return Step(actions=(_removal(stand, place),), closes=closes)
+    return Step(actions=_removal(stand, place), closes=closes)
 
 
 def lose(stand: Stand, place: Place) -> Step:

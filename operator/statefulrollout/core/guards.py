@@ -17,6 +17,7 @@ from statefulrollout.api.v1alpha1 import CheckAt
 from statefulrollout.core.budget import unavailable_ordinals
 from statefulrollout.core.dependencies import dependency_in_the_way
 from statefulrollout.core.goal import has_failed, is_given_up
+from statefulrollout.core.inplace import verdict_of
 from statefulrollout.core.measuring import carried
 from statefulrollout.core.ordering import who_goes_earlier, zone_in_the_way
 from statefulrollout.core.pacing import moved_by_now
@@ -38,8 +39,8 @@ Guard = Callable[[Scene, Place], str]
 
 
 def rollout_is_not_paused(scene: Scene, candidate: Place) -> str:
-    """Nothing new moves while the user says stop. A scale-down is another word of the user's, and goes on."""
-    return "spec.paused is true" if scene.snapshot.rollout.spec.paused and not candidate.condemned else ""
+    """Nothing rolls while the user says stop. A scale-down, or an eviction, is another word of the user's."""
+    return "spec.paused is true" if scene.snapshot.rollout.spec.paused and candidate.rolled else ""
 
 
 def inside_a_maintenance_window(scene: Scene, candidate: Place) -> str:
@@ -103,7 +104,7 @@ def pace_is_respected(scene: Scene, candidate: Place) -> str:
 
 def earlier_roles_have_arrived(scene: Scene, candidate: Place) -> str:
     """Whoever goes last goes when all the others are back: a leader has somebody to hand over to."""
-    return "" if candidate.condemned else who_goes_earlier(scene.snapshot, scene.places, candidate, scene.now)
+    return "" if not candidate.rolled else who_goes_earlier(scene.snapshot, scene.places, candidate, scene.now)
 
 
 def only_one_zone_is_disturbed(scene: Scene, candidate: Place) -> str:
@@ -169,6 +170,15 @@ def volumes_outlive_the_pod(scene: Scene, candidate: Place) -> str:
     return f"claim {', '.join(claims)} is owned by the pod and would be deleted with it"
 
 
+def node_can_take_the_replacement(scene: Scene, candidate: Place) -> str:
+    """A volume that one node alone can mount comes back there or nowhere. A pod that is updated in place stays."""
+    snapshot, node = scene.snapshot, candidate.pod.node
+    claim = snapshot.anchors.get(candidate.pod.uid)
+    if claim is None or node not in snapshot.cordoned or not candidate.rolled or verdict_of(snapshot, candidate).change:
+        return ""
+    return f"node {node} is cordoned, and claim {claim} can be mounted on no other"
+
+
 def application_checks_pass(scene: Scene, candidate: Place) -> str:
     """The application itself is asked whether it can spare a pod, or just this one, and took the last one back well."""
     resting = any(place.stage in (Stage.SOAKING, Stage.UPDATED) for place in scene.places)
@@ -225,6 +235,7 @@ GUARDS: tuple[Guard, ...] = (
     hooks_are_answering,
     one_at_a_time_when_ordered,
     volumes_outlive_the_pod,
+    node_can_take_the_replacement,
     budget_allows_new_unavailability,
     remaining_capacity_carries_the_load,
     application_checks_pass,
@@ -274,4 +285,4 @@ def passed_over(scene: Scene, candidate: Place) -> tuple[Verdict, ...]:
 
 
 def _ignored(scene: Scene, candidate: Place) -> frozenset[str]:
-    return frozenset() if candidate.condemned else overridden(scene.snapshot)
+    return overridden(scene.snapshot) if candidate.rolled else frozenset()

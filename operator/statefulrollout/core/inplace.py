@@ -30,7 +30,7 @@ class Verdict:
 
 def verdict_of(snapshot: Snapshot, place: Place) -> Verdict:
     """Whether the pod goes on in place, once nothing is left to hand over."""
-    if snapshot.rollout.spec.strategy.pod_update is PodUpdate.RECREATE or place.leaves_for is None or place.condemned:
+    if snapshot.rollout.spec.strategy.pod_update is PodUpdate.RECREATE or not place.rolled:
         return Verdict()
     if not place.pod.gated:
         return Verdict(why_not="the pod has no readiness gate")

@@ -71,6 +71,6 @@ def zone_in_the_way(snapshot: Snapshot, places: Sequence[Place], chosen: Collect
         away = not place.available or place.pod.uid in chosen
         if away and zone != mine:
             return f"{place.pod.name} in zone {zone or '?'} is {place.stage.value}"
-        if place.leaves_for is not None and place.stage is Stage.SERVING and zone < mine:
+        if candidate.rolled and place.rolled and place.stage is Stage.SERVING and zone < mine:
             return f"zone {zone} is not done yet: {place.pod.name} goes earlier"
     return ""

@@ -286,17 +286,17 @@ def _withdrawn(scene: Scene, stepping: Sequence[Action], leaving: Collection[str
 
 
 def _candidates(scene: Scene) -> list[Place]:
-    """Pods that shall leave and have not begun to: broken ones, then condemned ones, then in the user's order."""
+    """Pods that shall leave and have not begun to: broken, condemned and evicted ones, then in the user's order."""
     waits = scene.snapshot.rollout.spec.strategy.unhealthy_outdated is UnhealthyOutdated.WAIT
     under_way = IN_MOTION | {Stage.TERMINATING}
 
     def may_go(place: Place) -> bool:
         if place.leaves_for is None or place.stage in under_way:
             return False
-        return place.stage is Stage.SERVING if not place.stuck else not waits or place.condemned
+        return place.stage is Stage.SERVING if not place.stuck else not waits or not place.rolled
 
-    def rank(place: Place) -> tuple[bool, bool, bool, Turn]:
+    def rank(place: Place) -> tuple[bool, bool, bool, bool, Turn]:
         turn = turn_of(scene.snapshot, place.pod, scene.now)
-        return (place.pod.uid not in scene.chosen, not place.stuck, not place.condemned, turn)
+        return (place.pod.uid not in scene.chosen, not place.stuck, not place.condemned, not place.evicted, turn)
 
     return sorted(filter(may_go, scene.places), key=rank)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from statefulrollout.core.asks import Ask
+from statefulrollout.core.evicting import PATIENCE_SECONDS
 from statefulrollout.core.measuring import LOOK_SECONDS, wait_to_leave
 from statefulrollout.core.ordering import zone_unknown
 from statefulrollout.core.stages import IN_MOTION
@@ -13,7 +14,7 @@ from statefulrollout.core.step import Stand, Step
 VACANT_SECONDS = 2.0
 """Until the next look at a set with a pod missing."""
 NODE_SECONDS = 10.0
-"""Until the next look whether a node has got the label that the order is by: no event tells."""
+"""Until the next look whether a node has got the label that the order is by, or takes pods again: no event tells."""
 COUNT_SECONDS = 0.5
 """Until the next look whether the StatefulSet controller has counted a pod that left service."""
 
@@ -36,7 +37,8 @@ def recheck_at(
         times.append(now + LOOK_SECONDS)
     if around.snapshot.ledger.chosen_at is not None:
         times.append(around.snapshot.ledger.chosen_at + spec.strategy.min_seconds_between_pods)
-    if zone_unknown(around.snapshot) and any(place.leaves_for is not None for place in around.places):
+    asks_for_node = zone_unknown(around.snapshot) or bool(around.snapshot.cordoned)
+    if asks_for_node and any(place.leaves_for is not None for place in around.places):
         times.append(now + NODE_SECONDS)
     target, present = around.snapshot.target, {place.pod.ordinal for place in around.places}
     if target is not None and any(ordinal not in present for ordinal in target.ordinals):
@@ -50,6 +52,7 @@ def recheck_at(
         for check, ask in zip(spec.checks, check_asks, strict=False)
         if ask.id in reports
     ]
+    times += [place.pod.eviction_asked + PATIENCE_SECONDS for place in around.places if place.pod.eviction_asked]
     for place in around.places:
         dark, unstarted = place.pod.since("Ready"), place.pod.since("ContainersReady")
         if spec.membership is not None and place.pod.serving and not place.pod.ready and dark is not None:

@@ -106,7 +106,11 @@ class PodView:
     containers: tuple[ContainerView, ...] = ()
     ports: Mapping[str, int] = field(default_factory=dict)
     unschedulable: str = ""
+    claims: tuple[str, ...] = ()
+    """Names of the PersistentVolumeClaims that it mounts."""
     volumes_owned_by_pod: tuple[str, ...] = ()
+    eviction_asked: float | None = None
+    """When its eviction was last asked for."""
 
     def is_true(self, condition: str) -> bool:
         """Whether the pod has this condition, and it is True."""
@@ -255,7 +259,9 @@ class Snapshot:
     says whether this operator runs commands in pods. `dependencies` are those of every StatefulRollout of the
     namespace, by its name; `unfinished` says of those that ours depends on what they still have before them.
     `motion` says which pod of another set in our group is on its way out or not yet back, empty where none is.
-    `templates` are the pod templates of the set's revisions, where pods may be updated in place.
+    `templates` are the pod templates of the set's revisions, where pods may be updated in place. `anchors` names, by
+    the pod's UID, a claim of it that no other node than the pod's own can mount, while a pod is to leave; `cordoned`
+    are those of their nodes that take no new pods.
     """
 
     rollout: Rollout
@@ -272,6 +278,8 @@ class Snapshot:
     unfinished: Mapping[str, str] = field(default_factory=dict)
     motion: str = ""
     templates: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    anchors: Mapping[str, str] = field(default_factory=dict)
+    cordoned: frozenset[str] = frozenset()
 
     @cached_property
     def addressed(self) -> frozenset[str]:

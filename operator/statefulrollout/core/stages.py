@@ -18,6 +18,7 @@ from enum import StrEnum
 from statefulrollout.api import names
 from statefulrollout.api.v1alpha1 import UnhealthyOutdated
 from statefulrollout.core.containers import are_running, facts_match_containers, has_ended
+from statefulrollout.core.evicting import is_evicted
 from statefulrollout.core.goal import goal_of, has_failed, is_given_up
 from statefulrollout.core.snapshot import ContainerView, Facts, PodView, Snapshot, StatefulSetView
 
@@ -44,6 +45,8 @@ IN_MOTION = LEAVING | {Stage.RELEASED, Stage.RETURNING}
 
 SCALE_DOWN = "scale-down"
 """What a condemned pod leaves for, in place of a revision."""
+EVICTION = "eviction"
+"""What a pod leaves for that somebody wants off its node."""
 
 UNRECOVERABLE = frozenset(
     {
@@ -64,9 +67,9 @@ UNRECOVERABLE = frozenset(
 class Place:
     """A pod with everything about it that decisions need.
 
-    `leaves_for` is the revision it shall make room for, `scale-down` where its ordinal is not wanted, or None where
-    it may stay. `stuck` says why it cannot become healthy by itself, empty where it can. `soaked` says whether it has
-    served healthily for the soak time.
+    `leaves_for` is the revision it shall make room for, `scale-down` where its ordinal is not wanted, `eviction` where
+    somebody wants it off its node, or None where it may stay. `stuck` says why it cannot become healthy by itself, and
+    is empty where it can. `soaked` says whether it has served healthily for the soak time.
     """
 
     pod: PodView
@@ -79,6 +82,16 @@ class Place:
     def condemned(self) -> bool:
         """Whether a scale-down takes it."""
         return self.leaves_for == SCALE_DOWN
+
+    @property
+    def evicted(self) -> bool:
+        """Whether somebody wants it off its node."""
+        return self.leaves_for == EVICTION
+
+    @property
+    def rolled(self) -> bool:
+        """Whether it leaves for a revision."""
+        return self.leaves_for is not None and not self.condemned and not self.evicted
 
     @property
     def available(self) -> bool:
@@ -97,21 +110,28 @@ def places_of(snapshot: Snapshot, now: float) -> tuple[Place, ...]:
 
 
 def _place(snapshot: Snapshot, target: StatefulSetView, pod: PodView, now: float) -> Place:
-    leaves_for = leaves_for_of(snapshot, target, pod)
+    leaves_for = leaves_for_of(snapshot, target, pod, now)
     stage = _stage_of(snapshot, target, pod, leaves_for, now)
     return Place(pod, stage, leaves_for, stuck_reason_of(snapshot, pod, now), is_soaked(snapshot, pod, now))
 
 
-def leaves_for_of(snapshot: Snapshot, target: StatefulSetView, pod: PodView) -> str | None:
-    """What the pod shall make room for, or None where it may stay."""
+def leaves_for_of(snapshot: Snapshot, target: StatefulSetView, pod: PodView, now: float) -> str | None:
+    """What the pod shall make room for, or None where it may stay.
+
+    One that is leaving for the goal already goes on with that: it comes off its node as well.
+    """
     if pod.ordinal not in target.ordinals:
         return SCALE_DOWN
     goal = goal_of(snapshot)
-    return None if pod.revision == goal else goal
+    rolled = pod.revision != goal
+    under_way = rolled and pod.facts is not None and pod.facts.wanted == goal
+    if is_evicted(pod, now) and not under_way:
+        return EVICTION
+    return goal if rolled else None
 
 
 def _stage_of(snapshot: Snapshot, target: StatefulSetView, pod: PodView, leaves_for: str | None, now: float) -> Stage:
-    if pod.released:
+    if pod.released and not _is_called_back(pod, leaves_for):
         return Stage.RELEASED
     if pod.terminating:
         return Stage.TERMINATING
@@ -124,6 +144,12 @@ def _stage_of(snapshot: Snapshot, target: StatefulSetView, pod: PodView, leaves_
             return Stage.SERVING
         return Stage.UPDATED if is_soaked(snapshot, pod, now) else Stage.SOAKING
     return Stage.RESTORING if pod.containers_ready and not pod.awaits_restart else Stage.STARTING
+
+
+def _is_called_back(pod: PodView, leaves_for: str | None) -> bool:
+    """Whether a pod that was released for its eviction is not asked for any more: nobody else takes it away."""
+    evicted = pod.facts is not None and pod.facts.wanted == EVICTION
+    return evicted and leaves_for != EVICTION and not pod.terminating
 
 
 def _leaving_stage_of(snapshot: Snapshot, pod: PodView, facts: Facts, now: float) -> Stage:

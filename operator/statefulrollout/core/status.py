@@ -133,10 +133,12 @@ def _way_back_of(snapshot: Snapshot, plan: Plan, target: StatefulSetView, counts
 
 def _progress_of(snapshot: Snapshot, plan: Plan, target: StatefulSetView, counts: str) -> Verdict:
     moving = [place for place in plan.places if place.stage in IN_MOTION | _COMING_BACK]
-    outdated = [place for place in plan.places if place.leaves_for is not None]
+    evicted = [place for place in plan.places if place.evicted]
+    outdated = [place for place in plan.places if place.leaves_for is not None and not place.evicted]
     rolling = bool(outdated) or target.current_revision != target.update_revision
     missing = target.replicas - sum(1 for place in plan.places if place.pod.ordinal in target.ordinals)
-    if not rolling and not moving and not missing and all(place.pod.ready for place in plan.places):
+    at_rest = not rolling and not moving and not missing and not evicted
+    if at_rest and all(place.pod.ready for place in plan.places):
         if not target.observed or plan.fence is not FenceKind.HOLD:
             return Verdict("RollingOut", "Accepting", f"{counts}; the new revision is being accepted")
         if plan.finishing:
@@ -147,12 +149,12 @@ def _progress_of(snapshot: Snapshot, plan: Plan, target: StatefulSetView, counts
         return Verdict("Healthy", "RolloutComplete", message, ready=True)
     if plan.pacing.rest and not moving and not missing and not snapshot.rollout.spec.paused:
         return Verdict("Resting", "AtStep", _cut(f"{counts}; {plan.pacing.rest}"))
-    detail = _first_wait(plan, moving) or _first_wait(plan, outdated)
+    detail = _first_wait(plan, moving) or _first_wait(plan, evicted) or _first_wait(plan, outdated)
     if not rolling:
         message = _cut(f"{target.replicas - missing} of {target.replicas} pods exist{detail}")
         if any(_is_hurt(place) for place in plan.places):
             return Verdict("Degraded", "Recovering", message, degraded=True)
-        return Verdict("Settling", "PodsComing", message)
+        return Verdict("Evicting", "EvictionAsked", message) if evicted else Verdict("Settling", "PodsComing", message)
     if snapshot.rollout.spec.paused and not moving and not missing:
         message = f"paused by spec.paused; {counts}{detail}. Set spec.paused to false to go on"
         return Verdict("Paused", "Paused", _cut(message))

@@ -49,7 +49,7 @@ class Certificates:
         configuration: str,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ):
-        """`secret` is of `namespace`, as is `service`; `configuration` names the MutatingWebhookConfiguration."""
+        """`secret` is of `namespace`, as is `service`; `configuration` names both webhook configurations."""
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.minimum_version = ssl.TLSVersion.TLSv1_2
         self.loaded = asyncio.Event()
@@ -57,7 +57,8 @@ class Certificates:
         self._namespace = namespace
         self._service = service
         self._secret = paths.secrets(namespace, secret)
-        self._configuration = paths.mutatingwebhookconfigurations(name=configuration)
+        kinds = (paths.mutatingwebhookconfigurations, paths.validatingwebhookconfigurations)
+        self._configurations = [kind(name=configuration) for kind in kinds]
         self._clock = clock
         self._served: Material | None = None
 
@@ -102,10 +103,11 @@ class Certificates:
         return wanted
 
     async def _publish(self, bundle: bytes) -> None:
-        configuration = await self._kube.call("GET", self._configuration)
-        patch = build_bundle_patch(configuration, self._namespace, self._service, bundle)
-        if patch:
-            await self._kube.call("PATCH", self._configuration, body=patch, content_type=JSON_PATCH)
+        for path in self._configurations:
+            configuration = await self._kube.call("GET", path)
+            patch = build_bundle_patch(configuration, self._namespace, self._service, bundle)
+            if patch:
+                await self._kube.call("PATCH", path, body=patch, content_type=JSON_PATCH)
 
     def _serve(self, material: Material) -> None:
         if material == self._served:

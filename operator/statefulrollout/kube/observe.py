@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from statefulrollout.api.v1alpha1 import OrderBy, PodUpdate, Spec
@@ -30,12 +30,13 @@ from statefulrollout.core.snapshot import (
 from statefulrollout.core.validation import Problem, parse_spec
 from statefulrollout.errors import NotFound
 from statefulrollout.kube import paths, views
+from statefulrollout.kube.anchors import Anchors, fetch_cordoned
 from statefulrollout.kube.client import Kube
+from statefulrollout.kube.isolation import Isolation
 from statefulrollout.kube.ledger import fetch_ledger
 from statefulrollout.kube.zones import Zones
 
 Json = dict[str, Any]
-Clock = Callable[[], float]
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,15 @@ class Rollouts:
 
     ours: Sequence[Json]
     all: Sequence[Json] = ()
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What is remembered of a StatefulSet from pass to pass: to forget it costs time and reads, never safety."""
+
+    isolation: Isolation
+    zones: Zones
+    anchors: Anchors = field(default_factory=Anchors)
 
 
 async def fetch_rollouts(kube: Kube, namespace: str, target: str) -> Rollouts:
@@ -109,8 +119,7 @@ async def observe(
     rollouts: Rollouts,
     workload: Workload,
     reports: Mapping[str, Report],
-    isolation: Isolation,
-    zones: Zones,
+    memory: Memory,
 ) -> Snapshot | tuple[Problem, ...]:
     """Complete the workload to a snapshot for the rollout that rolls it, or say why its spec cannot be read."""
     raw = rollouts.ours[0]
@@ -118,20 +127,23 @@ async def observe(
     if not isinstance(spec, Spec):
         return spec
     namespace = raw["metadata"]["namespace"]
+    anchors = {} if _rests(workload) else await memory.anchors.of(kube, namespace, workload.pods)
     return Snapshot(
         rollout=_rollout_of(raw, spec),
         target=workload.target,
         pods=workload.pods,
         ledger=workload.ledger,
         reports=reports,
-        isolated=await isolation.observe(kube, namespace, workload.pods),
+        isolated=await memory.isolation.observe(kube, namespace, workload.pods),
         budgets=await _fetch_budgets(kube, namespace, workload),
         services=await _fetch_services(kube, namespace, spec, workload.target),
-        zones=await _fetch_zones(zones, spec, workload),
+        zones=await _fetch_zones(memory.zones, spec, workload),
         dependencies={each["metadata"]["name"]: _names_in(each) for each in rollouts.all},
         unfinished=await _fetch_unfinished(kube, namespace, rollouts, workload),
-        motion=await _fetch_motion(kube, namespace, rollouts, workload, isolation.now()),
+        motion=await _fetch_motion(kube, namespace, rollouts, workload, memory.isolation.now()),
         templates=await _fetch_templates(kube, namespace, spec, workload),
+        anchors=anchors,
+        cordoned=await fetch_cordoned(kube, {pod.node for pod in workload.pods if pod.uid in anchors}),
     )
 
 
@@ -243,29 +255,3 @@ async def _fetch_services(
         except NotFound:
             continue
     return found
-
-
-class Isolation:
-    """Remembers since when no EndpointSlice has shown a pod as serving.
-
-    EndpointSlices carry no times. After a restart of the operator the wait begins anew: memory only ever shortens it.
-    """
-
-    def __init__(self, clock: Clock):
-        self._clock = clock
-        self._since: dict[str, float] = {}
-
-    def now(self) -> float:
-        """Seconds since the epoch."""
-        return self._clock()
-
-    async def observe(self, kube: Kube, namespace: str, pods: Sequence[PodView]) -> Mapping[str, float]:
-        """Look at the EndpointSlices where a pod is on its way out, and cannot become ready again."""
-        now = self._clock()
-        leaving = {pod.uid for pod in pods if pod.gated and pod.is_written_off(now) and pod.facts and pod.facts.wanted}
-        serving = frozenset[str]()
-        if leaving - self._since.keys():
-            serving = views.serving_endpoints_of(await kube.list_all(paths.endpointslices(namespace)))
-            now = self._clock()
-        self._since = {uid: self._since.get(uid, now) for uid in leaving - serving}
-        return self._since

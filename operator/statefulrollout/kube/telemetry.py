@@ -45,6 +45,12 @@ WEBHOOK_REVIEWS = Counter(
     ["decision"],
 )
 
+EVICTION_REVIEWS = Counter(
+    "statefulrollout_eviction_reviews_total",
+    "Requests to evict a pod; decision is 'passed', 'held', 'not_targeted', 'no_leader' or 'unjudged'.",
+    ["decision"],
+)
+
 EVENTS_DROPPED = Counter(
     "statefulrollout_events_dropped_total", "Kubernetes events not written: too many for one object, or refused."
 )

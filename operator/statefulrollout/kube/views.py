@@ -7,7 +7,7 @@ seconds since the epoch.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -24,6 +24,8 @@ from statefulrollout.core.snapshot import (
 )
 
 Json = Mapping[str, Any]
+
+HOSTNAME_LABEL = "kubernetes.io/hostname"
 
 
 def seconds_of(timestamp: str | None) -> float | None:
@@ -155,7 +157,22 @@ def pod_of(raw: Json) -> PodView:
         containers=tuple(_container_of(container) for container in status.get("containerStatuses") or ()),
         ports=port_numbers_of(spec),
         unschedulable=_unschedulable(status),
+        claims=tuple(_claims_of(spec)),
+        eviction_asked=_time_in((metadata.get("annotations") or {}).get(names.EVICTION_ANNOTATION)),
     )
+
+
+def _time_in(text: str | None) -> float | None:
+    try:
+        return seconds_of(text)
+    except ValueError:
+        return None
+
+
+def _claims_of(pod_spec: Json) -> Iterator[str]:
+    for volume in pod_spec.get("volumes") or ():
+        if claim := volume.get("persistentVolumeClaim"):
+            yield claim["claimName"]
 
 
 def port_numbers_of(pod_spec: Json) -> dict[str, int]:
@@ -230,6 +247,27 @@ def annotation_of(facts: Facts) -> str:
     if facts.withdrawn:
         content["withdrawn"] = facts.withdrawn
     return json.dumps(content, separators=(",", ":"), sort_keys=True)
+
+
+def is_anchored(volume: Json, node: str) -> bool:
+    """Whether a PersistentVolume can be mounted on this node alone.
+
+    Every term of its node affinity names just this node: by `kubernetes.io/hostname`, or by a label of the driver's own
+    whose value is the node's name.
+    """
+    required = ((volume["spec"].get("nodeAffinity") or {}).get("required")) or {}
+    terms = required.get("nodeSelectorTerms") or ()
+    return bool(terms) and all(_names_only(term, node) for term in terms)
+
+
+def _names_only(term: Json, node: str) -> bool:
+    requirements = [*(term.get("matchExpressions") or ()), *(term.get("matchFields") or ())]
+    return any(
+        each["operator"] == "In"
+        and len(each["values"]) == 1
+        and (each["key"] == HOSTNAME_LABEL or each["values"] == [node])
+        for each in requirements
+    )
 
 
 def template_of(controller_revision: Json) -> Json:

@@ -122,6 +122,7 @@ def stories(draw: st.DrawFn) -> Story:
         several_at_once=draw(st.booleans()),
         operators=operators,
         bold=operators > 1 and draw(st.booleans()),
+        local=draw(st.booleans()),
         order=draw(st.none() | st.integers(0, 2**16)),
         deeds=(Deed(0.0, "roll_out", (2,)), *draw(st.lists(deeds(), max_size=6))),
     )

@@ -105,12 +105,14 @@ def evict_pod(scenario: Scenario, ordinal: int) -> None:
 
 
 def drain_node(scenario: Scenario, number: int) -> None:
-    """`kubectl drain`: every pod of a node is evicted, those that are refused again later."""
+    """`kubectl drain`: a node is cordoned, and its pods evicted, those that are refused again later."""
     node = scenario.world.kubelet.nodes[number % len(scenario.world.kubelet.nodes)]
+    scenario.user.cordon(node)
+    meant = {pod["metadata"]["uid"] for pod in scenario.world.pods() if pod["spec"].get("nodeName") == node}
 
     def evict_all() -> None:
         for pod in scenario.world.pods():
-            if pod["spec"].get("nodeName") == node:
+            if pod["metadata"]["uid"] in meant:
                 evict_pod(scenario, ordinal_of(pod["metadata"]["name"]))
 
     for attempt in range(DRAIN_ATTEMPTS):
@@ -252,6 +254,12 @@ def lose_node(scenario: Scenario, number: int, seconds: float) -> None:
         _later(scenario, seconds, f"{node} is back", lambda: world.nodes.restore(node))
 
 
+def cordon(scenario: Scenario, number: int) -> None:
+    """A node takes no new pods from now on."""
+    nodes = scenario.world.kubelet.nodes
+    scenario.user.cordon(nodes[number % len(nodes)])
+
+
 def delay_controller(scenario: Scenario, seconds: float) -> None:
     """The StatefulSet controller hears of nothing for a while."""
     controller = scenario.world.stateful_set_controller
@@ -271,14 +279,15 @@ def delay_kubelet(scenario: Scenario, lag: float) -> None:
 
 
 def lose_webhook(scenario: Scenario, seconds: float) -> None:
-    """Pods are created without asking the operator for a while."""
-    webhook = scenario.world.webhook
-    webhook.up = False
+    """Pods are created, and evicted, without asking the operator for a while."""
+    webhooks = scenario.world.webhook, scenario.world.evictions
 
-    def back() -> None:
-        webhook.up = True
+    def switch(up: bool) -> None:
+        for webhook in webhooks:
+            webhook.up = up
 
-    _later(scenario, seconds, "the webhook is back", back)
+    switch(False)
+    _later(scenario, seconds, "the webhook is back", lambda: switch(True))
 
 
 def _later(scenario: Scenario, seconds: float, what: str, action: Callable[[], None]) -> None:
@@ -348,6 +357,7 @@ MISCHIEF: Mapping[Callable[..., None], tuple[tuple[Value, ...], ...]] = {
     break_watches: ((0, 1),),
     refuse_requests: ((503, 429, 500, 403), (1, 3, 10)),
     lose_requests: (("before reset", "after reset", "before silent", "after silent"), (1, 3)),
+    cordon: ((0, 1, 2),),
     lose_node: ((0, 1, 2), SECONDS),
     delay_controller: (SECONDS,),
     delay_endpoints: ((0.1, 1.0, 5.0),),

@@ -34,6 +34,7 @@ class Story:
         several_at_once: the cluster's feature gate MaxUnavailableStatefulSet.
         operators: replicas of the operator.
         bold: each of them believes that it leads, whatever the Lease says.
+        local: its pods have local volumes, and can come back on their own node alone.
         order: seed of the order of simultaneous events; None for a fixed one.
         deeds: in the order of time.
     """
@@ -45,5 +46,6 @@ class Story:
     several_at_once: bool = False
     operators: int = 1
     bold: bool = False
+    local: bool = False
     order: int | None = None
     deeds: tuple[Deed, ...] = ()

@@ -12,7 +12,7 @@ from tests.simulation.scenario import Scenario
 from tests.simulation.stories.enemies import DEEDS
 from tests.simulation.stories.story import Story
 from tests.simulation.world.apiserver import USER
-from tests.simulation.world.builders import SPEC, a_budget, a_world
+from tests.simulation.world.builders import LOCAL_VOLUMES, SPEC, a_budget, a_world
 from tests.simulation.world.objects import merge_patched
 from tests.simulation.world.world import NAME, NAMESPACE
 
@@ -33,6 +33,7 @@ async def tell(story: Story) -> Scenario:
         seed=story.order,
         several_at_once=story.several_at_once,
         budget=None if story.budget is None else a_budget(maxUnavailable=story.budget),
+        stateful_set=LOCAL_VOLUMES if story.local else None,
     )
     scenario = Scenario(world, replicas=story.operators, bold=story.bold, times=TIMES)
     await scenario.until_complete()
@@ -62,11 +63,13 @@ def _mend(scenario: Scenario, story: Story, calm: tuple[tuple[object, ...], tupl
         process.link.hurry()
     world.application.heal()
     world.application.doubled = 0
-    world.webhook.up = True
+    world.webhook.up = world.evictions.up = True
     world.endpoints.lag = 0.1
     world.kubelet.lag = 0.0
     for node in list(world.kubelet.down):
         world.nodes.restore(node)
+    for node in world.kubelet.nodes:
+        scenario.user.cordon(node, False)
     for informer in (world.stateful_set_controller.pods, world.stateful_set_controller.sets):
         informer.resume()
     scenario.operator.start()

@@ -1,6 +1,6 @@
-"""Admission: our pod webhook as the cluster calls it, and the lid that holds the StatefulSet controller's deletes.
+"""Admission: our webhooks as the cluster calls them, and the lid that holds the StatefulSet controller's deletes.
 
-What the webhook answers is the operator's own code; being fail-open, it changes nothing while nobody answers. The lid
+What the webhooks answer is the operator's own code; being fail-open, they change nothing while nobody answers. The lid
 is the admission policy of the chart.
 """
 
@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from statefulrollout.api import names
+from statefulrollout.core.evicting import Answer
 from statefulrollout.kube.webhook import decide_patch
-from tests.simulation.world.apiserver import STATEFULSET_CONTROLLER, ApiServer
-from tests.simulation.world.objects import Json, controller_of, is_true, json_patched
+from tests.simulation.world.apiserver import OPERATOR, STATEFULSET_CONTROLLER, ApiServer
+from tests.simulation.world.objects import Json, controller_of, is_true, json_patched, merge_patched, timestamp
 from tests.simulation.world.refusals import refused
 
 
@@ -45,6 +46,34 @@ class PodWebhook:
             return any(rollout["spec"]["targetRef"]["name"] == stateful_set for rollout in rollouts)
 
         return decide_patch(request, is_targeted)[1]
+
+
+class EvictionWebhook:
+    """Asks whoever answers for the operator whether a pod may be evicted, and notes on the pod that it was asked for.
+
+    Attributes:
+        up: whether the API server reaches anybody.
+        answer: takes a pod, the UID that the request names, and the time; None where nobody answers or is in charge.
+    """
+
+    def __init__(self, server: ApiServer, clock: Callable[[], float]) -> None:
+        self._server = server
+        self._clock = clock
+        self.up = True
+        self.answer: Callable[[Json, str, float], Answer | None] = lambda pod, uid, now: None
+        server.evicting.append(self.admit)
+
+    def admit(self, pod: Json, uid: str, who: str) -> None:
+        """Raise ApiError 429 where the pod may not be evicted yet."""
+        meta, now = pod["metadata"], self._clock()
+        answer = self.answer(pod, uid, now) if self.up and who != OPERATOR else None
+        if answer is not None and answer.noted:
+            note = {"metadata": {"annotations": {names.EVICTION_ANNOTATION: timestamp(now)}}}
+            self._server.update(
+                "pods", meta["namespace"], meta["name"], lambda old: dict(merge_patched(old, note)), OPERATOR
+            )
+        if answer is not None and not answer.passes:
+            raise refused(429, "TooManyRequests", f"pod {meta['name']} is drained before it may be evicted")
 
 
 class Lid:

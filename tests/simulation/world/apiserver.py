@@ -40,6 +40,7 @@ RESOURCES = {
         Resource("pods", "Pod", status=True),
         Resource("services", "Service", status=True),
         Resource("persistentvolumeclaims", "PersistentVolumeClaim", status=True),
+        Resource("persistentvolumes", "PersistentVolume", status=True, namespaced=False),
         Resource("nodes", "Node", status=True, namespaced=False),
         Resource("statefulsets", "StatefulSet", "apps/v1", status=True),
         Resource("controllerrevisions", "ControllerRevision", "apps/v1"),
@@ -99,6 +100,7 @@ class ApiServer:
         self._uids = itertools.count(1)
         self.mutating: list[Callable[[str, Json, str], Json]] = []
         self.deleting: list[Callable[[str, Json, str], None]] = []
+        self.evicting: list[Callable[[Json, str, str], None]] = []
         self.subscribers: list[Callable[[Change], None]] = []
         self.log: list[Change] = []
         self.several_at_once = False

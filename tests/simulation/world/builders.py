@@ -9,6 +9,7 @@ from statefulrollout.core.ordering import ZONE_LABEL
 from tests.simulation.world.apiserver import USER
 from tests.simulation.world.objects import Json, is_true, merge_patched, strategic_merge_patched, timestamp
 from tests.simulation.world.podtemplate import UNREACHABLE_PARTITION
+from tests.simulation.world.volumes import CLASS
 from tests.simulation.world.world import NAME, NAMESPACE, World
 
 LABELS = {"app": NAME}
@@ -68,6 +69,10 @@ def a_stateful_set(replicas: int = 5, policy: str = "OrderedReady", **spec: Any)
     }
 
 
+LOCAL_VOLUMES: Json = {"volumeClaimTemplates": [{"metadata": {"name": "data"}, "spec": {"storageClassName": CLASS}}]}
+"""Fields of a StatefulSet whose pods can come back on their own node alone."""
+
+
 def a_service(name: str = NAME) -> Json:
     """A Service that selects the pods."""
     ports = [{"name": "http", "port": 80, "targetPort": 8080}, {"name": "admin", "port": 81, "targetPort": 8081}]
@@ -111,7 +116,7 @@ async def a_world(
     world.server.several_at_once = several_at_once
     create = world.server.create
     for node in world.kubelet.nodes:
-        create("nodes", "", {"metadata": {"name": node, "labels": {ZONE_LABEL: f"zone-{node[-1]}"}}}, USER)
+        create("nodes", "", {"metadata": {"name": node, "labels": {ZONE_LABEL: f"zone-{node[-1]}"}}, "spec": {}}, USER)
     create("services", NAMESPACE, a_service(), USER)
     if targeted:
         body = {"metadata": {"name": NAME}, "spec": merge_patched(SPEC, spec or {})}
@@ -194,6 +199,14 @@ class User:
     def scale(self, replicas: int) -> None:
         """Change the number of replicas."""
         self.patch("statefulsets", {"spec": {"replicas": replicas}})
+
+    def cordon(self, node: str, unschedulable: bool = True) -> None:
+        """Let no new pod on a node, or let pods on it again."""
+
+        def change(old: Json) -> Json:
+            return {**old, "spec": {"unschedulable": True} if unschedulable else {}}
+
+        self._world.server.update("nodes", "", node, change, USER)
 
     def pause(self, paused: bool = True) -> None:
         """Pause the rollout, or let it go on."""

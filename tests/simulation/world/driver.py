@@ -10,17 +10,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from statefulrollout.core.evicting import Answer, answer_of
 from statefulrollout.errors import NotLeader, StatefulRolloutError
 from statefulrollout.handlers import Sources, Wake
 from statefulrollout.kube.leader import Leader, LeaseTimes, Watchdog
 from statefulrollout.kube.queue import WorkQueue
 from statefulrollout.kube.reflector import Key
+from statefulrollout.kube.views import pod_of
 from statefulrollout.kube.webhook import decide_patch
 from statefulrollout.office import Means, Office
 from statefulrollout.settings import Settings
 from tests.simulation.world.apiserver import OPERATOR
 from tests.simulation.world.network import Late, Link
-from tests.simulation.world.objects import Json
+from tests.simulation.world.objects import Json, controller_of
 from tests.simulation.world.rest import Request
 from tests.simulation.world.session import ApplicationSession
 from tests.simulation.world.world import World
@@ -64,6 +66,14 @@ class Process:
         if self.link.frozen:
             return None
         return decide_patch(request, self.sources.is_targeted)[1] if self.leader.lease_is_fresh() else []
+
+    def answer_eviction(self, pod: Json, uid: str, now: float) -> Answer | None:
+        """What the webhook of evictions makes of a request; None where this replica does not answer."""
+        owner = controller_of(pod)
+        ours = owner is not None and self.sources.is_targeted(pod["metadata"]["namespace"], owner["name"])
+        if self.link.frozen or not ours or not self.leader.lease_is_fresh():
+            return None
+        return answer_of(pod_of(pod), uid, now)
 
     async def _live(self) -> None:
         async with asyncio.TaskGroup() as group:
@@ -145,6 +155,7 @@ class Operator:
         self.restart_seconds = restart_seconds
         self.processes: dict[int, Process] = {}
         world.webhook.answer = self._answer_review
+        world.evictions.answer = self._answer_eviction
         for replica in range(replicas):
             self._begin(replica)
 
@@ -238,6 +249,10 @@ class Operator:
     def _revive(self, replica: int) -> None:
         if replica not in self.processes and replica not in self._stopped:
             self._begin(replica)
+
+    def _answer_eviction(self, pod: Json, uid: str, now: float) -> Answer | None:
+        answers = (process.answer_eviction(pod, uid, now) for process in self.processes.values())
+        return next((answer for answer in answers if answer is not None), None)
 
     def _answer_review(self, request: Json) -> list[Json]:
         for process in self.processes.values():

@@ -32,8 +32,10 @@ DELETION_SECONDS = 120.0
 
 
 def evict(server: ApiServer, namespace: str, name: str, who: str, options: Json, now: float) -> Json:
-    """Evict a pod; raises ApiError 404, 409, 429 (no disruption allowed) or 500 (two budgets)."""
+    """Evict a pod; raises ApiError 404, 409, 429 (no disruption allowed, or the webhook) or 500 (two budgets)."""
     pod = server.get("pods", namespace, name)
+    for admit in server.evicting:
+        admit(pod, options["uid"], who)
     if pod["status"].get("phase") == "Running" and not is_terminating(pod):
         _take_from_budget(server, pod, now)
         pod = server.get("pods", namespace, name)

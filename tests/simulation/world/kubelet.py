@@ -15,6 +15,7 @@ from tests.simulation.world.apiserver import KUBELET, ApiServer, Change
 from tests.simulation.world.objects import Json, is_terminating, ordinal_of, strategic_merge_patched, timestamp
 from tests.simulation.world.sandbox import Behaviour, Container, Sandbox, build_status
 from tests.simulation.world.timeline import Timeline
+from tests.simulation.world.volumes import LocalVolumes
 
 LONGEST_BACKOFF = 300.0
 SECONDS_TO_SCHEDULE = 0.02
@@ -44,6 +45,7 @@ class Kubelet:
         self.deaf = False
         self.default = Behaviour()
         self.lag = 0.0
+        self.volumes = LocalVolumes(server)
         self.sandboxes: dict[str, Sandbox] = {}
         self.ended: list[Callable[[str, str], None]] = []
         server.subscribers.append(self._hear)
@@ -95,6 +97,8 @@ class Kubelet:
         return [sandbox for sandbox in list(self.sandboxes.values()) if sandbox.node == node]
 
     def _hear(self, change: Change) -> None:
+        if change.plural == "nodes" and change.type == "MODIFIED":
+            self._schedule_those_left()
         if change.plural != "pods":
             return
         uid = change.item["metadata"]["uid"]
@@ -105,7 +109,7 @@ class Kubelet:
                 assert sandbox is not None
                 self._end(sandbox, container, 137)
         elif change.type == "ADDED":
-            self._timeline.soon(SECONDS_TO_SCHEDULE, f"schedule {change.name}", lambda: self._schedule(uid, change))
+            self._plan_schedule(change.item)
         elif sandbox is not None:
             self._follow_images(sandbox, change.item)
             if is_terminating(change.item) and not sandbox.stopping and sandbox.node not in self.down:
@@ -142,29 +146,46 @@ class Kubelet:
         self._report(sandbox)
         self._plan(sandbox, SECONDS_TO_CREATE, "starts", partial(self._start, sandbox, container))
 
-    def _schedule(self, uid: str, change: Change) -> None:
-        pod = self._server.find("pods", change.item["metadata"]["namespace"], change.name)
-        if pod is None or pod["metadata"]["uid"] != uid:
+    def _schedule_those_left(self) -> None:
+        for pod in self._server.list("pods"):
+            if not pod["spec"].get("nodeName") and not is_terminating(pod):
+                self._plan_schedule(pod)
+
+    def _plan_schedule(self, pod: Json) -> None:
+        meta = pod["metadata"]
+        act = partial(self._schedule, meta["uid"], meta["namespace"], meta["name"])
+        self._timeline.soon(SECONDS_TO_SCHEDULE, f"schedule {meta['name']}", act)
+
+    def _schedule(self, uid: str, namespace: str, name: str) -> None:
+        pod = self._server.find("pods", namespace, name)
+        if pod is None or pod["metadata"]["uid"] != uid or uid in self.sandboxes:
             return
         behaviour = Behaviour.of(pod, self.default)
-        reachable = [node for node in self.nodes if node not in self.down]
-        if behaviour.unschedulable or not reachable:
+        bound = self.volumes.node_of(pod)
+        fit = [
+            node for node in self.nodes if node not in self.down and not self._is_cordoned(node) and bound in ("", node)
+        ]
+        if behaviour.unschedulable or not fit:
             self._refuse(pod)
             return
-        node = reachable[ordinal_of(change.name) % len(reachable)]
+        node = fit[ordinal_of(name) % len(fit)]
+        self.volumes.provision(pod, node)
         names = [container["name"] for container in pod["spec"]["containers"]]
         number = next(self._numbers)
         sandbox = Sandbox(
-            change.name, pod["metadata"]["namespace"], uid, node, f"10.0.{number // 250}.{number % 250 + 1}", behaviour,
+            name, namespace, uid, node, f"10.0.{number // 250}.{number % 250 + 1}", behaviour,
             [Container(name, application=name == names[0], image=image_of(pod, name)) for name in names],
         )  # fmt: skip
         self.sandboxes[uid] = sandbox
-        meta = pod["metadata"]
-        bound = {**pod["spec"], "nodeName": node}
-        self._server.update("pods", meta["namespace"], meta["name"], lambda old: {**old, "spec": bound}, KUBELET)
+        placed = {**pod["spec"], "nodeName": node}
+        self._server.update("pods", namespace, name, lambda old: {**old, "spec": placed}, KUBELET)
         self._report(sandbox)
         for container in sandbox.containers:
             self._plan(sandbox, SECONDS_TO_CREATE, "starts", partial(self._start, sandbox, container))
+
+    def _is_cordoned(self, node: str) -> bool:
+        found = self._server.find("nodes", "", node)
+        return found is not None and bool(found["spec"].get("unschedulable"))
 
     def _refuse(self, pod: Json) -> None:
         now = timestamp(self._timeline.now)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from statefulrollout.api import names
-from tests.simulation.world.admission import Lid, PodWebhook
+from tests.simulation.world.admission import EvictionWebhook, Lid, PodWebhook
 from tests.simulation.world.apiserver import OPERATOR, USER, ApiServer, Change
 from tests.simulation.world.application import Application
 from tests.simulation.world.commands import Commands
@@ -65,7 +65,7 @@ class World:
         server: the API server, with its writes open to tests.
         kube: a client of it that is the operator's.
         user: a client of it that is a human's.
-        webhook, lid: admission; `webhook.up` and `lid.installed` switch it.
+        webhook, evictions, lid: admission; `up` and `installed` switch it.
         history: what happened, in words.
     """
 
@@ -80,6 +80,7 @@ class World:
         self.kube = self.network.connect(Link(OPERATOR))
         self.user = self.network.connect(Link(USER))
         self.webhook = PodWebhook(self.server)
+        self.evictions = EvictionWebhook(self.server, self.clock)
         self.lid = Lid(self.server)
         self.kubelet = Kubelet(self.server, self.timeline)
         self.nodes = Nodes(self.server, self.timeline, self.kubelet)

@@ -35,12 +35,16 @@ def scene_of(
     zones: dict[str, str] | None = None,
     reports: dict[str, Report] | None = None,
     unprepared: str = "",
+    anchors: dict[str, str] | None = None,
+    cordoned: frozenset[str] = frozenset(),
+    templates: dict[str, dict[str, Any]] | None = None,
     **spec: Any,
 ) -> tuple[Scene, Place]:
     """The candidate among others that are healthy, unless told otherwise."""
     ledger = a_ledger(failed=failed, **(remembered or {}))
     snapshot = a_snapshot(target, candidate, *others, spec=a_spec(**spec), ledger=ledger, budgets=budgets)
-    snapshot = replace(snapshot, zones=zones or {}, reports=reports or {})
+    snapshot = replace(snapshot, zones=zones or {}, reports=reports or {}, templates=templates or {})
+    snapshot = replace(snapshot, anchors=anchors or {}, cordoned=cordoned)
     places = places_of(snapshot, NOW)
     place = next(place for place in places if place.pod.uid == candidate.uid)
     pacing = pacing_of(snapshot, target, places, NOW)

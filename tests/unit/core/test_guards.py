@@ -120,6 +120,29 @@ def test_volumes_outlive_the_pod(observed: str, candidate: PodView) -> None:
     assert bool(said_so) is bool(observed)
 
 
+IN_PLACE = {"podUpdate": "InPlaceIfPossible"}
+TEMPLATES: dict[str, dict[str, Any]] = {
+    revision: {"spec": {"containers": [{"name": "store", "image": revision}]}} for revision in ("v1", "v2")
+}
+ONLY_THERE = {"uid-db-2": "data-db-2", "uid-db-3": "data-db-3"}
+CORDONED = "node node-2 is cordoned, and claim data-db-2 can be mounted on no other"
+
+
+@pytest.mark.parametrize(
+    ("observed", "candidate", "seen"),
+    [
+        (CORDONED, CANDIDATE, {"cordoned": frozenset({"node-2"})}),
+        ("", CANDIDATE, {"cordoned": frozenset({"node-1"})}),
+        ("", CANDIDATE, {"cordoned": frozenset({"node-2"}), "anchors": {}}),
+        ("", CONDEMNED, {"cordoned": frozenset({"node-3"})}),
+        ("", CANDIDATE, {"cordoned": frozenset({"node-2"}), "strategy": IN_PLACE, "templates": TEMPLATES}),
+        (CORDONED, CANDIDATE, {"cordoned": frozenset({"node-2"}), "strategy": IN_PLACE, "templates": {}}),
+    ],
+)
+def test_node_can_take_the_replacement(observed: str, candidate: PodView, seen: dict[str, Any]) -> None:
+    assert said("node_can_take_the_replacement", candidate, **{"anchors": ONLY_THERE, **seen}) == observed
+
+
 @pytest.mark.parametrize(
     ("observed", "limit", "others"),
     [

@@ -22,7 +22,8 @@ from tests.unit.kube.waiting import until
 
 HOST = "webhook.operators.svc"
 SECRET = paths.secrets("operators", "webhook")
-CONFIGURATION = paths.mutatingwebhookconfigurations(name="pods")
+CONFIGURATION = paths.mutatingwebhookconfigurations(name="webhook")
+EVICTIONS = paths.validatingwebhookconfigurations(name="webhook")
 
 
 class Clock:
@@ -40,7 +41,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 async def certificates(api: FakeApi, connect: Callable[[str], Kube], clock: Clock) -> Callable[[], Certificates]:
-    """Make a replica; the Secret and the configuration are as the chart leaves them."""
+    """Make a replica; the Secret and the configurations are as the chart leaves them."""
     api.put(SECRET, {"type": "Opaque"})
     service = {"namespace": "operators", "name": "webhook", "path": "/mutate-pod"}
     foreign = {"namespace": "operators", "name": "other"}
@@ -49,6 +50,7 @@ async def certificates(api: FakeApi, connect: Callable[[str], Kube], clock: Cloc
         {"name": "pods.statefulrollout.dev", "clientConfig": {"service": service}},
     ]
     api.put(CONFIGURATION, {"webhooks": webhooks})
+    api.put(EVICTIONS, {"webhooks": [{"name": "evictions.statefulrollout.dev", "clientConfig": {"service": service}}]})
 
     def replica() -> Certificates:
         return Certificates(
@@ -56,7 +58,7 @@ async def certificates(api: FakeApi, connect: Callable[[str], Kube], clock: Cloc
             namespace="operators",
             service="webhook",
             secret="webhook",
-            configuration="pods",
+            configuration="webhook",
             clock=clock,
         )
 
@@ -114,6 +116,7 @@ async def test_an_empty_secret_is_filled_and_what_is_served_is_trusted(
     assert replica.loaded.is_set()
     assert await served_on(port, bundle_in(api)) == serial_of(stored_in(api))
     assert "caBundle" not in api.objects[CONFIGURATION]["webhooks"][0]["clientConfig"]
+    assert base64.b64decode(api.objects[EVICTIONS]["webhooks"][0]["clientConfig"]["caBundle"]) == bundle_in(api)
 
 
 async def test_what_is_in_order_is_left_alone(api: FakeApi, certificates: Callable[[], Certificates]) -> None:
@@ -121,7 +124,7 @@ async def test_what_is_in_order_is_left_alone(api: FakeApi, certificates: Callab
     await replica.ensure()
     api.requests.clear()
     await replica.ensure()
-    assert [one.verb for one in api.requests] == ["GET", "GET"]
+    assert [one.verb for one in api.requests] == ["GET", "GET", "GET"]
 
 
 async def test_replicas_that_start_together_agree(

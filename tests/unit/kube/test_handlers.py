@@ -117,6 +117,8 @@ async def test_a_pod_wakes_its_stateful_set_when_something_counts(heard: Heard) 
     assert heard.pod(pod()) == [KVSTORE]
     assert heard.pod(pod(resourceVersion="2", managedFields=[{}])) == []
     assert heard.pod(pod("False")) == [KVSTORE]
+    asked = {names.EVICTION_ANNOTATION: "2026-01-01T00:00:00Z"}
+    assert heard.pod(pod("False", annotations=asked)) == [KVSTORE]
     assert heard.pod(pod("False", reason="CrashLoopBackOff")) == [KVSTORE]
     assert heard.pod(pod("False", reason="CrashLoopBackOff", deletionTimestamp="2026-01-01T00:00:00Z")) == [KVSTORE]
     assert heard.pod(None) == [KVSTORE]
@@ -125,7 +127,7 @@ async def test_a_pod_wakes_its_stateful_set_when_something_counts(heard: Heard) 
 
 def test_a_pod_that_has_just_been_created_can_be_projected() -> None:
     hint = pod_hint_of({"metadata": {"uid": "1"}})
-    assert hint == PodHint("", "1", False, "", "", frozenset(), frozenset())
+    assert hint == PodHint("", "1", False, "", "", "", frozenset(), frozenset())
 
 
 async def test_kopf_wakes_and_writes_nothing(api: FakeApi, kubeconfig: Path, monkeypatch: pytest.MonkeyPatch) -> None:

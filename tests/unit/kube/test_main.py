@@ -21,7 +21,10 @@ from tests.unit.kube.fake_api import FakeApi
 
 LEASE = paths.leases("operators", "lease")
 SECRET = paths.secrets("operators", "webhook")
-CONFIGURATION = paths.mutatingwebhookconfigurations(name="webhook")
+CONFIGURATIONS = (
+    paths.mutatingwebhookconfigurations(name="webhook"),
+    paths.validatingwebhookconfigurations(name="webhook"),
+)
 SOURCES = Path(settings.__file__).parents[1]
 
 
@@ -53,7 +56,8 @@ class Operator:
 async def operator(api: FakeApi, kubeconfig: Path) -> AsyncIterator[Operator]:
     api.put(SECRET, {})
     service = {"namespace": "operators", "name": "webhook"}
-    api.put(CONFIGURATION, {"webhooks": [{"name": "pods", "clientConfig": {"service": service}}]})
+    for configuration in CONFIGURATIONS:
+        api.put(configuration, {"webhooks": [{"name": "ours", "clientConfig": {"service": service}}]})
     health_port = unused_port()
     given = {
         "NAMESPACE": "operators",
@@ -86,7 +90,8 @@ async def test_it_becomes_ready_leads_and_hands_over_when_told_to_stop(api: Fake
     await operator.ready()
     assert await operator.get("/healthz") == (200, "ok\n")
     assert api.objects[LEASE]["spec"]["holderIdentity"].startswith("operator-0_")
-    assert api.objects[CONFIGURATION]["webhooks"][0]["clientConfig"]["caBundle"]
+    for configuration in CONFIGURATIONS:
+        assert api.objects[configuration]["webhooks"][0]["clientConfig"]["caBundle"]
     _, metrics = await operator.get("/metrics")
     assert "statefulrollout_leader 1.0" in metrics
 

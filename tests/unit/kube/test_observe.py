@@ -11,7 +11,8 @@ from statefulrollout.core.ordering import ZONE_LABEL
 from statefulrollout.core.snapshot import PodView, Snapshot
 from statefulrollout.core.validation import Problem
 from statefulrollout.kube import paths
-from statefulrollout.kube.observe import Isolation, Rollouts, fetch_rollouts, fetch_workload, observe
+from statefulrollout.kube.isolation import Isolation
+from statefulrollout.kube.observe import Memory, Rollouts, fetch_rollouts, fetch_workload, observe
 from statefulrollout.kube.zones import Zones
 from tests.builders import NOW, a_call, a_pod
 from tests.unit.kube.recorder import Json, RecordedKube, a_raw_pod, a_raw_rollout, a_raw_set
@@ -105,9 +106,12 @@ async def seen(kube: RecordedKube, *rollouts: Json) -> Snapshot | tuple[Problem,
         Rollouts(rollouts or (a_raw_rollout(),), rollouts),
         workload,
         {},
-        Isolation(lambda: NOW),
-        Zones(kube, lambda: NOW),
+        a_memory(kube),
     )
+
+
+def a_memory(kube: RecordedKube) -> Memory:
+    return Memory(Isolation(lambda: NOW), Zones(kube, lambda: NOW))
 
 
 async def test_a_snapshot_speaks_of_the_first_rollout() -> None:
@@ -165,10 +169,10 @@ async def test_nodes_are_read_once_and_only_where_the_order_is_by_zone(strategy:
     kube = a_cluster(a_raw_pod("db-0"), a_raw_pod("db-1"))
     node = paths.nodes(name="node-2")
     kube.objects[node] = {"metadata": {"name": "node-2", "labels": {ZONE_LABEL: "a"}}}
-    workload, zones = await fetch_workload(kube, "shop", "db"), Zones(kube, lambda: NOW)
+    workload, memory = await fetch_workload(kube, "shop", "db"), a_memory(kube)
     for _ in range(2):
         rollout = a_raw_rollout(strategy=strategy)
-        snapshot = await observe(kube, Rollouts((rollout,)), workload, {}, Isolation(lambda: NOW), zones)
+        snapshot = await observe(kube, Rollouts((rollout,)), workload, {}, memory)
         assert isinstance(snapshot, Snapshot)
         assert snapshot.zones == ({"node-2": "a"} if looks else {})
     assert read_by(kube).count(node) == int(looks)

@@ -11,6 +11,7 @@ from tests.simulation.world.rest import Request
 from tests.simulation.world.world import NAME, NAMESPACE, World
 
 SCALE_DOWN = "scale-down"
+EVICTION = "eviction"
 
 
 class Rule:

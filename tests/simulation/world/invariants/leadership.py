@@ -7,13 +7,15 @@ from typing import Any
 
 from statefulrollout.api import names
 from tests.simulation.world.apiserver import OPERATOR
-from tests.simulation.world.invariants.base import SCALE_DOWN, Rule, is_ready, leaves_for, resolved
+from tests.simulation.world.invariants.base import EVICTION, SCALE_DOWN, Rule, is_ready, leaves_for, resolved
 from tests.simulation.world.invariants.informed import Informed, Read
-from tests.simulation.world.objects import ordinal_of
+from tests.simulation.world.objects import epoch_of, ordinal_of
 from tests.simulation.world.podtemplate import revision_of
 from tests.simulation.world.rest import Request
 from tests.simulation.world.world import NAME, NAMESPACE
 
+ASKED_SECONDS = 95.0
+"""For how long an eviction is wanted after it was asked for, and a few seconds of a pass."""
 GUARDED = ("pods", "statefulsets", names.LEDGER_PLURAL)
 """What only the leader writes; events harm nobody, and a status is a compare-and-swap."""
 
@@ -40,7 +42,7 @@ class I4Paused(_Departures):
     def _problem(self, request: Request, read: Read, wanted: str) -> str | None:
         if not read.spec:
             return f"{request.name} was taken out of service, and there is no StatefulRollout"
-        if wanted == SCALE_DOWN:
+        if wanted in (SCALE_DOWN, EVICTION):
             return None
         if read.spec.get("paused"):
             return f"{request.name} was taken out of service for {wanted} while the rollout was paused"
@@ -81,11 +83,16 @@ def _promoted_total(read: Read) -> int | None:
 
 
 class I11Outdated(_Departures):
-    """Nobody leaves but for another revision, or because a scale-down wants it: a new operator starts no rollout."""
+    """Nobody leaves but for another revision, or because a scale-down or somebody who evicts it wants it: a new
+    operator starts no rollout.
+    """
 
     def _problem(self, request: Request, read: Read, wanted: str) -> str | None:
         pod = self.world.server.get("pods", NAMESPACE, request.name)
         if wanted == SCALE_DOWN and ordinal_of(request.name) not in read.ordinals:
+            return None
+        asked = pod["metadata"].get("annotations", {}).get(names.EVICTION_ANNOTATION)
+        if wanted == EVICTION and asked and request.at - epoch_of(asked) < ASKED_SECONDS:
             return None
         if wanted == read.wanted and revision_of(pod) != wanted:
             return None

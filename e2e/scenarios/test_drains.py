@@ -1,0 +1,72 @@
+"""Nodes are drained while a client never stops: pods are drained first, and whoever asked takes them."""
+
+from __future__ import annotations
+
+import pytest
+
+from e2e.harness.drains import control_plane_of, draining, workers_of
+from e2e.harness.installation import Installation
+from e2e.harness.kubectl import Kubectl
+from e2e.harness.shop import Shop
+from e2e.scenarios.conftest import OpenShop
+from statefulrollout.core.evicting import PATIENCE_SECONDS
+
+pytestmark = pytest.mark.operator_down
+
+STUCK_DRAIN = {"drain": {"mode": "accept-202", "seconds": 600}}
+
+
+def pods_on(shop: Shop, node: str) -> list[str]:
+    return [pod.name for pod in shop.pods if pod.node == node]
+
+
+def all_serve(shop: Shop) -> bool:
+    return len(shop.pods) == shop.order.replicas and all(pod.ready for pod in shop.pods)
+
+
+def test_both_workers_are_drained_one_after_the_other_and_nobody_notices(
+    open_shop: OpenShop, kubectl: Kubectl, installation: Installation
+) -> None:
+    shop = open_shop(replicas=5, load_node=control_plane_of(kubectl))
+    for node in workers_of(kubectl):
+        wanted = pods_on(shop, node)
+        with draining(kubectl, node) as drain:
+            said = drain.finish()
+            shop.wait("every pod to serve elsewhere", lambda: all_serve(shop) and not pods_on(shop, node))  # noqa: B023
+        assert all(f"pod/{name} evicted" in said for name in wanted), said
+        shop.await_complete()
+        installation.await_ready()
+    shop.assert_nobody_noticed()
+
+
+def test_a_drain_in_the_midst_of_a_rollout_shares_its_budget(
+    open_shop: OpenShop, kubectl: Kubectl, installation: Installation
+) -> None:
+    shop = open_shop(replicas=5, load_node=control_plane_of(kubectl))
+    new = shop.change_template()
+    shop.await_stage(4, "Isolating", "Draining", "Migrating", "Released")
+    node = shop.pods[0].node
+    with draining(kubectl, node) as drain:
+        drain.finish()
+        shop.wait("every pod to serve elsewhere", lambda: all_serve(shop) and not pods_on(shop, node))
+    shop.await_complete()
+    assert shop.revisions() == [new] * 5
+    installation.await_ready()
+    shop.assert_nobody_noticed()
+
+
+def test_who_is_told_to_wait_reads_why_and_who_gives_up_leaves_nothing_behind(
+    open_shop: OpenShop, kubectl: Kubectl
+) -> None:
+    shop = open_shop(replicas=3, load_node=control_plane_of(kubectl))
+    pod = shop.pods[2]
+    shop.set_faults(STUCK_DRAIN, 2)
+    with draining(kubectl, pod.node, seconds=15) as drain:
+        said = drain.finish(well=False)
+    assert "kvstore-2 is drained before it may be evicted: it is Draining and waits for drain" in said, said
+    shop.set_faults({}, 2)
+    shop.wait("the pod to serve again", lambda: all_serve(shop) and not any(each.leaves_for for each in shop.pods),
+              PATIENCE_SECONDS + 60)  # fmt: skip
+    shop.await_complete()
+    assert shop.pods[2].uid == pod.uid
+    shop.assert_nobody_noticed()

@@ -1,0 +1,37 @@
+"""Since when nobody is sent to a pod any more, as far as EndpointSlices tell.
+
+EndpointSlices carry no times. After a restart of the operator the wait begins anew: memory only ever shortens it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from statefulrollout.core.snapshot import PodView
+from statefulrollout.kube import paths, views
+from statefulrollout.kube.client import Kube
+
+Clock = Callable[[], float]
+
+
+class Isolation:
+    """Remembers since when no EndpointSlice has shown a pod as serving."""
+
+    def __init__(self, clock: Clock):
+        self._clock = clock
+        self._since: dict[str, float] = {}
+
+    def now(self) -> float:
+        """Seconds since the epoch."""
+        return self._clock()
+
+    async def observe(self, kube: Kube, namespace: str, pods: Sequence[PodView]) -> Mapping[str, float]:
+        """Look at the EndpointSlices where a pod is on its way out, and cannot become ready again."""
+        now = self._clock()
+        leaving = {pod.uid for pod in pods if pod.gated and pod.is_written_off(now) and pod.facts and pod.facts.wanted}
+        serving = frozenset[str]()
+        if leaving - self._since.keys():
+            serving = views.serving_endpoints_of(await kube.list_all(paths.endpointslices(namespace)))
+            now = self._clock()
+        self._since = {uid: self._since.get(uid, now) for uid in leaving - serving}
+        return self._since

@@ -1,0 +1,136 @@
+"""Pods that somebody wants off their node, in simulated time: drained like any other, taken by whoever asked."""
+
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+
+from statefulrollout.api import names
+from statefulrollout.core.evicting import PATIENCE_SECONDS
+from statefulrollout.errors import ApiError
+from tests.simulation.drains import Drain, ask_for_eviction_of
+from tests.simulation.scenario import Scenario, a_scenario, gates
+from tests.simulation.world.objects import is_terminating, is_true
+
+
+@pytest.mark.parametrize("policy", ["OrderedReady", "Parallel"])
+async def test_a_drained_node_gives_its_pods_up_one_by_one_and_nothing_is_lost(policy: str) -> None:
+    scenario = await a_scenario(replicas=5, policy=policy)
+    drain = Drain(scenario, "node-a")
+    assert len(drain.wanted) == 2
+    await scenario.world.run(until=lambda: drain.is_over, limit_seconds=300)
+    await scenario.until_complete()
+    assert {pod["spec"]["nodeName"] for pod in scenario.world.pods()} == {"node-b", "node-c"}
+    assert scenario.world.lost_keys == set()
+
+
+async def test_who_asks_is_told_to_ask_again_until_the_pod_is_released() -> None:
+    scenario = await a_scenario(replicas=3)
+    world, pod = scenario.world, scenario.world.pod(1)
+    with pytest.raises(ApiError, match="drained before it may be evicted") as refused:
+        ask_for_eviction_of(world, pod)
+    assert (refused.value.status, refused.value.retry_after) == (429, None)
+    world.application.script("drain", 202, forever=True)
+    await scenario.until_stage("Draining", "kvstore-1")
+    with contextlib.suppress(ApiError):
+        ask_for_eviction_of(world, pod)
+    assert not is_terminating(world.pod(1))
+    world.application.heal()
+    await scenario.until_stage("Released", "kvstore-1")
+    assert "kvstore-1 is Released and waits for evictor" in world.rollout()["status"]["message"]
+    assert world.rollout()["status"]["phase"] == "Evicting"
+    await world.run(limit_seconds=10)
+    assert world.pod(1)["metadata"]["uid"] == pod["metadata"]["uid"], "whoever asked takes it, nobody else"
+    ask_for_eviction_of(world, world.pod(1))
+    await scenario.until_complete()
+    assert world.pod(1)["metadata"]["uid"] != pod["metadata"]["uid"]
+    assert world.lost_keys == set()
+
+
+@pytest.mark.parametrize("stage", ["Draining", "Released"])
+async def test_who_stops_asking_leaves_nothing_half_done(stage: str) -> None:
+    undo = {"http": {"port": "admin", "path": "/drain", "method": "DELETE"}}
+    scenario = await a_scenario(replicas=3, spec={"drain": {"undo": undo}})
+    world, uid = scenario.world, scenario.world.pod(1)["metadata"]["uid"]
+    if stage == "Draining":
+        world.application.script("drain", 202, forever=True)
+    with pytest.raises(ApiError):
+        ask_for_eviction_of(world, world.pod(1))
+    await scenario.until_stage(stage, "kvstore-1")
+    world.application.heal()
+    await world.run(until=lambda: all(gates(world)), limit_seconds=PATIENCE_SECONDS + 30)
+    await scenario.until_complete()
+    scenario.assert_settled()
+    assert world.pod(1)["metadata"]["uid"] == uid
+    assert not is_true(world.pod(1), names.RELEASED)
+    assert world.lost_keys == set()
+
+
+async def test_one_budget_for_a_drain_and_a_rollout() -> None:
+    scenario = await a_scenario(replicas=5, policy="Parallel")
+    await scenario.roll_out()
+    await scenario.until_stage("Draining", "kvstore-4")
+    drain = Drain(scenario, "node-a")
+    await scenario.world.run(until=lambda: drain.is_over, limit_seconds=600)
+    await scenario.until_complete()
+    assert scenario.images() == ["kvstore:2"] * 5
+    assert scenario.world.lost_keys == set()
+
+
+async def test_a_paused_rollout_does_not_hold_a_drain() -> None:
+    scenario = await a_scenario(replicas=4, policy="Parallel")
+    await scenario.roll_out()
+    await scenario.until_stage("Draining", "kvstore-3")
+    scenario.user.pause()
+    drain = Drain(scenario, "node-b")
+    await scenario.world.run(until=lambda: drain.is_over, limit_seconds=600)
+    scenario.user.pause(False)
+    await scenario.until_complete()
+    assert scenario.world.lost_keys == set()
+
+
+async def test_a_singleton_is_evicted_only_by_consent() -> None:
+    scenario = await a_scenario(replicas=1, keys=0)
+    world = scenario.world
+    drain = Drain(scenario, "node-a")
+    await world.run(limit_seconds=120)
+    assert all(gates(world))
+    assert "outage_was_allowed: maxUnavailable is 1 of 1 replicas" in world.rollout()["status"]["message"]
+    scenario.user.say(strategy={"soakSeconds": 2, "allowFullOutage": True})
+    await world.run(until=lambda: drain.is_over, limit_seconds=120)
+    await scenario.until_complete()
+
+
+async def test_a_broken_pod_is_evicted_although_no_pod_can_be_spared() -> None:
+    scenario = await a_scenario(replicas=3, policy="Parallel")
+    await scenario.roll_out("kvstore:bad", crash=True)
+    await scenario.until_condition(names.STALLED)
+    broken = [pod for pod in scenario.world.pods() if not is_true(pod, "Ready")]
+    drain = Drain(scenario, broken[0]["spec"]["nodeName"])
+    await scenario.world.run(until=lambda: broken[0]["metadata"]["uid"] not in _uids(scenario), limit_seconds=120)
+    drain.give_up()
+    await scenario.roll_out("kvstore:fixed")
+    await scenario.until_complete()
+
+
+async def test_without_a_leader_an_eviction_passes_as_it_would_without_us() -> None:
+    scenario = await a_scenario(replicas=3)
+    scenario.operator.kill()
+    ask_for_eviction_of(scenario.world, scenario.world.pod(2))
+    scenario.operator.start()
+    await scenario.until_complete()
+
+
+async def test_a_drain_goes_on_when_the_operator_is_killed_in_the_midst_of_it() -> None:
+    scenario = await a_scenario(replicas=5, operators=2, policy="Parallel")
+    drain = Drain(scenario, "node-a")
+    await scenario.until_stage("Draining")
+    scenario.operator.crash()
+    await scenario.world.run(until=lambda: drain.is_over, limit_seconds=300)
+    await scenario.until_complete()
+    assert scenario.world.lost_keys == set()
+
+
+def _uids(scenario: Scenario) -> set[str]:
+    return {pod["metadata"]["uid"] for pod in scenario.world.pods()}
