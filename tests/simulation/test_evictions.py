@@ -11,6 +11,7 @@ from statefulrollout.core.evicting import PATIENCE_SECONDS
 from statefulrollout.errors import ApiError
 from tests.simulation.drains import Drain, ask_for_eviction_of
 from tests.simulation.scenario import Scenario, a_scenario, gates
+from tests.simulation.world.builders import a_budget
 from tests.simulation.world.objects import is_terminating, is_true
 
 
@@ -64,6 +65,19 @@ async def test_who_stops_asking_leaves_nothing_half_done(stage: str) -> None:
     scenario.assert_settled()
     assert world.pod(1)["metadata"]["uid"] == uid
     assert not is_true(world.pod(1), names.RELEASED)
+    assert world.lost_keys == set()
+
+
+async def test_a_disruption_budget_is_asked_before_the_pod_is_taken_out_of_service() -> None:
+    scenario = await a_scenario(replicas=3, budget=a_budget(maxUnavailable=0))
+    world, drain = scenario.world, Drain(scenario, "node-b")
+    await world.run(limit_seconds=60)
+    assert all(gates(world))
+    message = world.rollout()["status"]["message"]
+    assert "disruption_budgets_allow_it: PodDisruptionBudget kvstore allows 0 disruptions" in message
+    scenario.user.patch("poddisruptionbudgets", {"spec": {"maxUnavailable": 1}})
+    await world.run(until=lambda: drain.is_over, limit_seconds=120)
+    await scenario.until_complete()
     assert world.lost_keys == set()
 
 

@@ -1,8 +1,7 @@
 """Reads everything that one rollout rests on, live and consistently, into one snapshot.
 
-Caches may wake us; they never answer. What is costly is read only where the stage of some pod needs it:
-EndpointSlices while a pod is being isolated, disruption budgets while pods are to leave, claims where the set deletes
-them.
+Caches may wake us; they never answer. What is costly is read only where it is needed: EndpointSlices while a pod is
+being isolated, claims where the set deletes them, and what only those look at who choose pods while one is to leave.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ from statefulrollout.api.v1alpha1 import OrderBy, PodUpdate, Spec
 from statefulrollout.api.walk import calls_of
 from statefulrollout.core.asks import Report
 from statefulrollout.core.dependencies import motion_of, unfinished_of
+from statefulrollout.core.evicting import is_evicted
 from statefulrollout.core.ledger import Ledger
 from statefulrollout.core.ordering import ZONE_LABEL
 from statefulrollout.core.snapshot import (
@@ -127,20 +127,26 @@ async def observe(
     if not isinstance(spec, Spec):
         return spec
     namespace = raw["metadata"]["namespace"]
-    anchors = {} if _rests(workload) else await memory.anchors.of(kube, namespace, workload.pods)
-    return Snapshot(
+    seen = Snapshot(
         rollout=_rollout_of(raw, spec),
         target=workload.target,
         pods=workload.pods,
         ledger=workload.ledger,
         reports=reports,
         isolated=await memory.isolation.observe(kube, namespace, workload.pods),
-        budgets=await _fetch_budgets(kube, namespace, workload),
         services=await _fetch_services(kube, namespace, spec, workload.target),
-        zones=await _fetch_zones(memory.zones, spec, workload),
         dependencies={each["metadata"]["name"]: _names_in(each) for each in rollouts.all},
-        unfinished=await _fetch_unfinished(kube, namespace, rollouts, workload),
-        motion=await _fetch_motion(kube, namespace, rollouts, workload, memory.isolation.now()),
+    )
+    now = memory.isolation.now()
+    if _rests(workload, now):
+        return seen
+    anchors = await memory.anchors.of(kube, namespace, workload.pods)
+    return replace(
+        seen,
+        budgets=await _fetch_budgets(kube, namespace, workload),
+        zones=await _fetch_zones(memory.zones, spec, workload),
+        unfinished=await _fetch_unfinished(kube, namespace, rollouts),
+        motion=await _fetch_motion(kube, namespace, rollouts, now),
         templates=await _fetch_templates(kube, namespace, spec, workload),
         anchors=anchors,
         cordoned=await fetch_cordoned(kube, {pod.node for pod in workload.pods if pod.uid in anchors}),
@@ -166,34 +172,34 @@ def _parse(text: str) -> Spec | tuple[Problem, ...]:
 
 
 async def _fetch_budgets(kube: Kube, namespace: str, workload: Workload) -> tuple[BudgetView, ...]:
-    if _rests(workload):
-        return ()
     listed = await kube.list_all(paths.poddisruptionbudgets(namespace))
     budgets = (views.budget_of(raw, workload.pods) for raw in listed)
     return tuple(budget for budget in budgets if budget.pods)
 
 
-def _rests(workload: Workload) -> bool:
+def _rests(workload: Workload, now: float) -> bool:
     """Whether no pod is to leave, nor may have to."""
     target = workload.target
     return target is None or all(
-        pod.revision == target.current_revision == target.update_revision and pod.ordinal in target.ordinals
+        pod.revision == target.current_revision == target.update_revision
+        and pod.ordinal in target.ordinals
+        and not is_evicted(pod, now)
         for pod in workload.pods
     )
 
 
 async def _fetch_zones(zones: Zones, spec: Spec, workload: Workload) -> Mapping[str, str]:
     order = spec.strategy.order
-    if order.by is not OrderBy.ZONE or _rests(workload):
+    if order.by is not OrderBy.ZONE:
         return {}
     return await zones.of({pod.node for pod in workload.pods}, order.topology_key or ZONE_LABEL)
 
 
-async def _fetch_motion(kube: Kube, namespace: str, rollouts: Rollouts, workload: Workload, now: float) -> str:
-    """Which pod of another set in our group is in motion; read while a pod of ours is to leave."""
+async def _fetch_motion(kube: Kube, namespace: str, rollouts: Rollouts, now: float) -> str:
+    """Which pod of another set in our group is in motion."""
     ours = rollouts.ours[0]
     group = ours["spec"].get("group")
-    if group is None or _rests(workload):
+    if group is None:
         return ""
     for raw in rollouts.all:
         target = raw["spec"]["targetRef"]["name"]
@@ -216,9 +222,9 @@ def _bare_snapshot(raw: Json, spec: Spec, workload: Workload) -> Snapshot:
 async def _fetch_templates(
     kube: Kube, namespace: str, spec: Spec, workload: Workload
 ) -> Mapping[str, Mapping[str, Any]]:
-    """The pod templates of the set's revisions, read while a pod may be updated in place."""
+    """The pod templates of the set's revisions, where a pod may be updated in place."""
     target = workload.target
-    if spec.strategy.pod_update is PodUpdate.RECREATE or target is None or _rests(workload):
+    if spec.strategy.pod_update is PodUpdate.RECREATE or target is None:
         return {}
     selector = {"labelSelector": views.selector_of(workload.raw["spec"]["selector"])}
     listed = await kube.list_all(paths.controllerrevisions(namespace), params=selector)
@@ -229,9 +235,9 @@ def _names_in(rollout: Json) -> tuple[str, ...]:
     return tuple(entry["name"] for entry in rollout["spec"].get("dependsOn") or ())
 
 
-async def _fetch_unfinished(kube: Kube, namespace: str, rollouts: Rollouts, workload: Workload) -> dict[str, str]:
-    """What those that ours depends on still have before them; read while a pod of ours is to leave."""
-    wanted = () if _rests(workload) else _names_in(rollouts.ours[0])
+async def _fetch_unfinished(kube: Kube, namespace: str, rollouts: Rollouts) -> dict[str, str]:
+    """What those that ours depends on still have before them."""
+    wanted = _names_in(rollouts.ours[0])
     targets = {each["metadata"]["name"]: each["spec"]["targetRef"]["name"] for each in rollouts.all}
     found: dict[str, str] = {}
     for name in (name for name in wanted if name in targets):

@@ -9,6 +9,7 @@ import pytest
 from statefulrollout.api import names
 from statefulrollout.core.ordering import ZONE_LABEL
 from statefulrollout.core.snapshot import PodView, Snapshot
+from statefulrollout.core.timestamps import timestamp
 from statefulrollout.core.validation import Problem
 from statefulrollout.kube import paths
 from statefulrollout.kube.isolation import Isolation
@@ -138,7 +139,9 @@ PDB: Json = {
     "status": {"disruptionsAllowed": 1, "observedGeneration": 1},
 }
 FOREIGN: Json = {**PDB, "spec": {"selector": {"matchLabels": {"app": "web"}}}}
+ASKED = {names.EVICTION_ANNOTATION: timestamp(NOW - 5)}
 UPDATED = a_raw_pod("db-0", metadata={"labels": {"app": "db", "controller-revision-hash": "db-v2"}})
+EVICTED = {**UPDATED, "metadata": {**UPDATED["metadata"], "annotations": ASKED}}
 CONDEMNED = a_raw_pod("db-7", metadata={"labels": {"app": "db", "controller-revision-hash": "db-v2"}})
 
 
@@ -150,6 +153,7 @@ CONDEMNED = a_raw_pod("db-7", metadata={"labels": {"app": "db", "controller-revi
         (UPDATED, "db-v1", True),
         (UPDATED, "db-v2", False),
         (CONDEMNED, "db-v2", True),
+        (EVICTED, "db-v2", True),
     ],
 )
 async def test_disruption_budgets_are_looked_at_only_while_a_pod_may_leave(
