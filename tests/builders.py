@@ -251,4 +251,5 @@ def a_snapshot(
         isolated={uid: NOW - ago for uid, ago in (isolated or {}).items()},
         budgets=budgets,
         services=services or {},
+        floor=True,
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from e2e.harness.drains import control_plane_of, draining, workers_of
@@ -69,4 +71,28 @@ def test_who_is_told_to_wait_reads_why_and_who_gives_up_leaves_nothing_behind(
               PATIENCE_SECONDS + 60)  # fmt: skip
     shop.await_complete()
     assert shop.pods[2].uid == pod.uid
+    shop.assert_nobody_noticed()
+
+
+def test_with_the_operator_down_nobody_evicts_a_pod_in_the_midst_of_its_migration(
+    open_shop: OpenShop, kubectl: Kubectl, installation: Installation
+) -> None:
+    shop = open_shop(rollout={"migrate": {"apply": {"http": {"port": "admin", "path": "/migrate"}}}})
+    shop.set_faults({"migrate": {"mode": "accept-202", "seconds": 600}}, 2)
+    new = shop.change_template()
+    shop.await_stage(2, "Migrating")
+    moving = shop.pods[2]
+    with installation.down():
+        eviction = {
+            "apiVersion": "policy/v1",
+            "kind": "Eviction",
+            "metadata": {"name": moving.name, "namespace": shop.namespace},
+        }
+        path = f"/api/v1/namespaces/{shop.namespace}/pods/{moving.name}/eviction"
+        refused = kubectl.try_run("create", "--raw", path, "-f", "-", stdin=json.dumps(eviction))
+        assert "would violate the pod's disruption budget" in refused.err
+        assert shop.pods[2].uid == moving.uid
+    shop.set_faults({}, 2)
+    shop.await_complete()
+    assert shop.revisions() == [new] * 3
     shop.assert_nobody_noticed()

@@ -75,6 +75,13 @@ MUTANTS = (
         EVICTIONS + "test_who_asks_is_told_to_ask_again_until_the_pod_is_released",
     ),
     Mutant(
+        "pods in motion are not protected while the operator is down",
+        "core/departure.py",
+        "in_motion=is_under_the_floor(stand.snapshot, place.pod)",
+        "in_motion=False",
+        EVICTIONS + "test_with_the_operator_down_nobody_evicts_a_pod_in_the_midst_of_its_migration",
+    ),
+    Mutant(
         "an eviction is wanted for ever",
         "core/evicting.py",
         "abs(now - pod.eviction_asked) < PATIENCE_SECONDS",

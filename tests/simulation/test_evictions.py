@@ -148,3 +148,30 @@ async def test_a_drain_goes_on_when_the_operator_is_killed_in_the_midst_of_it() 
 
 def _uids(scenario: Scenario) -> set[str]:
     return {pod["metadata"]["uid"] for pod in scenario.world.pods()}
+
+
+async def test_with_the_operator_down_nobody_evicts_a_pod_in_the_midst_of_its_migration() -> None:
+    scenario = await a_scenario(replicas=5, policy="Parallel")
+    world = scenario.world
+    world.application.script("members", 202, forever=True)
+    await scenario.roll_out()
+    await scenario.until_stage("Migrating", "kvstore-4")
+    scenario.operator.kill()
+    moving = world.pod(4)
+    with pytest.raises(ApiError) as refused:
+        ask_for_eviction_of(world, moving)
+    assert refused.value.status == 429
+    assert world.pod(4)["metadata"]["uid"] == moving["metadata"]["uid"]
+    world.application.heal()
+    scenario.operator.start()
+    await scenario.until_complete()
+    assert world.lost_keys == set()
+    assert not any(names.IN_MOTION_LABEL in pod["metadata"]["labels"] for pod in world.pods())
+
+
+async def test_a_pod_that_the_user_has_a_budget_for_is_not_under_two() -> None:
+    scenario = await a_scenario(replicas=3, policy="Parallel", budget=a_budget(maxUnavailable=1))
+    await scenario.roll_out()
+    await scenario.until_complete()
+    budgets = scenario.world.server.list("poddisruptionbudgets")
+    assert [item["metadata"]["name"] for item in budgets] == ["kvstore"]

@@ -17,6 +17,9 @@ FIELD_MANAGER = "statefulrollout"
 FENCED_LABEL = f"{GROUP}/fenced"
 """On every pod under the lid: the StatefulSet controller may delete it only once it is released."""
 
+IN_MOTION_LABEL = f"{GROUP}/in-motion"
+"""On a pod on its way out, or back in: the name of its StatefulSet. Nobody may evict it, not even while we are down."""
+
 FACTS_ANNOTATION = f"{GROUP}/facts"
 """Binds a pod's conditions to the wanted revision and the container IDs they were true for (JSON)."""
 

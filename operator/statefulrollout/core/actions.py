@@ -31,8 +31,13 @@ class SetFence:
 
 
 @dataclass(frozen=True)
+class SetFloor:
+    """Make the PodDisruptionBudget under which no pod that is marked as in motion can be evicted."""
+
+
+@dataclass(frozen=True)
 class MarkPod:
-    """Write conditions, facts and the fenced label on a pod, in one patch, if it still is as it was read.
+    """Write conditions, facts and labels on a pod, in one patch, if it still is as it was read.
 
     `conditions` maps the condition type to the new status; `reason` (CamelCase) and `message` go with all of them.
     """
@@ -43,6 +48,7 @@ class MarkPod:
     conditions: Mapping[str, bool] = field(default_factory=dict)
     facts: Facts | None = None
     fenced: bool | None = None
+    in_motion: bool | None = None
 
 
 class How(StrEnum):
@@ -92,7 +98,7 @@ class UpdateInPlace:
     otherwise: tuple[MarkPod | RemovePod, ...] = ()
 
 
-Action = WriteLedger | SetFence | MarkPod | RemovePod | UpdateInPlace
+Action = WriteLedger | SetFence | SetFloor | MarkPod | RemovePod | UpdateInPlace
 
 
 @dataclass(frozen=True)

@@ -113,7 +113,8 @@ def give_back(stand: Stand, place: Place) -> Step:
     closes = tuple(entry.id for entry in snapshot.ledger.open_hooks if entry.uid == place.pod.uid)
     back = Step(asks=asks, closes=closes)
     if not facts_match_containers(snapshot, place.pod) or not place.pod.containers_ready:
-        mark = MarkPod(place.pod, "PodReturned", "no longer leaving", {**OPENED, **CLOSED}, facts=Facts())
+        conditions = {**OPENED, **CLOSED}
+        mark = MarkPod(place.pod, "PodReturned", "no longer leaving", conditions, facts=Facts(), in_motion=False)
         return replace(back, actions=(mark,))
     return _open_gate(stand, place, back, "PodReturned", "back in service: no longer leaving")
 
@@ -139,7 +140,7 @@ def _open_gate(stand: Stand, place: Place, step: Step, reason: str, message: str
         # With the last gate open and the wrong fence, the controller would accept the revision before its soak.
         return replace(step, closes=(), waiting=Waiting("fence", "the StatefulSet controller has not seen it yet"))
     facts = Facts(containers=containers_of(place.pod))
-    mark = MarkPod(place.pod, reason, message, OPENED, facts=facts, fenced=True)
+    mark = MarkPod(place.pod, reason, message, OPENED, facts=facts, fenced=True, in_motion=False)
     return replace(step, actions=(mark,), waiting=None)
 
 

@@ -13,6 +13,7 @@ from statefulrollout.core import questions
 from statefulrollout.core.actions import Change, How, MarkPod, RemovePod, UpdateInPlace
 from statefulrollout.core.budget import may_all_leave
 from statefulrollout.core.containers import containers_of, has_ended
+from statefulrollout.core.evicting import is_under_the_floor
 from statefulrollout.core.inplace import verdict_of
 from statefulrollout.core.snapshot import Facts, Restart
 from statefulrollout.core.stages import Place, can_be_asked
@@ -23,7 +24,15 @@ def begin(stand: Stand, place: Place) -> MarkPod:
     """Take the pod out of service: the first write of its departure."""
     facts = Facts(place.leaves_for or "", containers_of(place.pod), stuck=bool(place.stuck))
     why = f"{place.stuck}; goes first" if place.stuck else f"leaves for {place.leaves_for}"
-    return MarkPod(place.pod, "PodIsolated", f"out of service: {why}", {**OPENED, **CLOSED}, facts=facts, fenced=True)
+    return MarkPod(
+        place.pod,
+        "PodIsolated",
+        f"out of service: {why}",
+        {**OPENED, **CLOSED},
+        facts=facts,
+        fenced=True,
+        in_motion=is_under_the_floor(stand.snapshot, place.pod),
+    )
 
 
 def withdraw(place: Place) -> MarkPod:
@@ -112,7 +121,7 @@ def _release(stand: Stand, place: Place, step: Step) -> Step:
     verdict = verdict_of(stand.snapshot, place)
     unlike = f" (not in place: {verdict.why_not})" if verdict.why_not else ""
     message, facts = f"released for {place.leaves_for}{unlike}", _leaving_facts(stand, place)
-    mark = MarkPod(place.pod, "PodReleased", message, {**CLOSED, **LET_GO}, facts=facts)
+    mark = MarkPod(place.pod, "PodReleased", message, {**CLOSED, **LET_GO}, facts=facts, in_motion=False)
     let_go: tuple[MarkPod | RemovePod | UpdateInPlace, ...] = (mark, *_removal(stand, place))
     if verdict.change is not None:
         let_go = (_update(stand, place, verdict.change, (mark, *_removal(stand, place))),)

@@ -146,4 +146,4 @@ def _bears_our_marks(pod: PodView) -> bool:
 def _set_free(pod: PodView) -> MarkPod:
     conditions = {names.SERVING: True, names.DRAINED: False, names.MIGRATED: False, names.RELEASED: False}
     message = "no StatefulRollout rolls it any more: the gate is open, and it may be deleted and rolled freely"
-    return MarkPod(pod, "PodSetFree", message, conditions, facts=Facts(), fenced=False)
+    return MarkPod(pod, "PodSetFree", message, conditions, facts=Facts(), fenced=False, in_motion=False)

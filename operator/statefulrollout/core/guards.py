@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from statefulrollout.api.v1alpha1 import CheckAt
 from statefulrollout.core.budget import unavailable_ordinals
 from statefulrollout.core.dependencies import dependency_in_the_way
+from statefulrollout.core.evicting import floor_name, is_under_the_floor
 from statefulrollout.core.goal import has_failed, is_given_up
 from statefulrollout.core.inplace import verdict_of
 from statefulrollout.core.measuring import carried
@@ -216,6 +217,13 @@ def disruption_budgets_allow_it(scene: Scene, candidate: Place) -> str:
     return ""
 
 
+def pods_in_motion_are_protected(scene: Scene, candidate: Place) -> str:
+    """Nobody evicts a pod in the midst of its migration, not even while the operator is down."""
+    if scene.snapshot.floor or not is_under_the_floor(scene.snapshot, candidate.pod):
+        return ""
+    return f"PodDisruptionBudget {floor_name(scene.target.name)} is not up to date yet"
+
+
 def rollout_is_prepared(scene: Scene, candidate: Place) -> str:
     """What the user wants done before the first pod leaves is done; it begins when nothing else is in the way."""
     return scene.unprepared if scene.moves_forward(candidate) else ""
@@ -240,6 +248,7 @@ GUARDS: tuple[Guard, ...] = (
     remaining_capacity_carries_the_load,
     application_checks_pass,
     disruption_budgets_allow_it,
+    pods_in_motion_are_protected,
     rollout_is_prepared,
 )
 

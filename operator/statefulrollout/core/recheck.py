@@ -16,7 +16,7 @@ VACANT_SECONDS = 2.0
 NODE_SECONDS = 10.0
 """Until the next look whether a node has got the label that the order is by, or takes pods again: no event tells."""
 COUNT_SECONDS = 0.5
-"""Until the next look whether the StatefulSet controller has counted a pod that left service."""
+"""Until the next look whether a controller has counted: the StatefulSet's a pod that left service, or our budget's."""
 
 
 def recheck_at(
@@ -40,6 +40,8 @@ def recheck_at(
     asks_for_node = zone_unknown(around.snapshot) or bool(around.snapshot.cordoned)
     if asks_for_node and any(place.leaves_for is not None for place in around.places):
         times.append(now + NODE_SECONDS)
+    if around.snapshot.floor is False:
+        times.append(now + COUNT_SECONDS)
     target, present = around.snapshot.target, {place.pod.ordinal for place in around.places}
     if target is not None and any(ordinal not in present for ordinal in target.ordinals):
         # One that is created while the webhook does not answer bears no label, and no event tells of it.

@@ -261,7 +261,8 @@ class Snapshot:
     `motion` says which pod of another set in our group is on its way out or not yet back, empty where none is.
     `templates` are the pod templates of the set's revisions, where pods may be updated in place. `anchors` names, by
     the pod's UID, a claim of it that no other node than the pod's own can mount, while a pod is to leave; `cordoned`
-    are those of their nodes that take no new pods.
+    are those of their nodes that take no new pods. `floor` says whether the budget that keeps pods in motion from being
+    evicted is up to date, None where it does not exist.
     """
 
     rollout: Rollout
@@ -280,6 +281,7 @@ class Snapshot:
     templates: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     anchors: Mapping[str, str] = field(default_factory=dict)
     cordoned: frozenset[str] = frozenset()
+    floor: bool | None = None
 
     @cached_property
     def addressed(self) -> frozenset[str]:

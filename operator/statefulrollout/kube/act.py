@@ -21,9 +21,11 @@ from statefulrollout.core.actions import (
     MarkPod,
     RemovePod,
     SetFence,
+    SetFloor,
     UpdateInPlace,
     WriteLedger,
 )
+from statefulrollout.core.evicting import floor_name
 from statefulrollout.core.snapshot import PodView, StatefulSetView
 from statefulrollout.core.timestamps import timestamp
 from statefulrollout.errors import ApiError, Conflict, NotFound
@@ -84,6 +86,8 @@ class Actor:
                 await write_ledger(self.kube, self.namespace, self.target, ledger)
             case SetFence():
                 await self._set_fence(action)
+            case SetFloor():
+                await self._set_floor()
             case MarkPod():
                 await self._mark(action)
             case RemovePod():
@@ -100,13 +104,29 @@ class Actor:
         await self.kube.call("PATCH", path, body=patch, content_type=JSON_PATCH)
         await self._tell(action.reason, "SetFence", action.message, None)
 
+    async def _set_floor(self) -> None:
+        """It goes with the StatefulRollout; that one of ours is there already is a conflict like any other."""
+        owner = {key: self.regarding[key] for key in ("apiVersion", "kind", "name", "uid")}
+        body = {
+            "apiVersion": "policy/v1",
+            "kind": "PodDisruptionBudget",
+            "metadata": {"name": floor_name(self.target.name), "ownerReferences": [owner]},
+            "spec": {"maxUnavailable": 0, "selector": {"matchLabels": {names.IN_MOTION_LABEL: self.target.name}}},
+        }
+        await self.kube.call("POST", paths.poddisruptionbudgets(self.namespace), body=body)
+
     async def _mark(self, action: MarkPod) -> None:
         pod = action.pod
         metadata: dict[str, Any] = {"uid": pod.uid, "resourceVersion": pod.version}
         if action.facts is not None:
             metadata["annotations"] = {names.FACTS_ANNOTATION: annotation_of(action.facts)}
+        labels: dict[str, str | None] = {}
         if action.fenced is not None:
-            metadata["labels"] = {names.FENCED_LABEL: "true" if action.fenced else None}
+            labels[names.FENCED_LABEL] = "true" if action.fenced else None
+        if action.in_motion is not None:
+            labels[names.IN_MOTION_LABEL] = self.target.name if action.in_motion else None
+        if labels:
+            metadata["labels"] = labels
         conditions = [
             self._condition(action, kind, status)
             for kind, status in action.conditions.items()

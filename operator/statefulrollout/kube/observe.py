@@ -16,7 +16,7 @@ from statefulrollout.api.v1alpha1 import OrderBy, PodUpdate, Spec
 from statefulrollout.api.walk import calls_of
 from statefulrollout.core.asks import Report
 from statefulrollout.core.dependencies import motion_of, unfinished_of
-from statefulrollout.core.evicting import is_evicted
+from statefulrollout.core.evicting import floor_name, is_evicted
 from statefulrollout.core.ledger import Ledger
 from statefulrollout.core.ordering import ZONE_LABEL
 from statefulrollout.core.snapshot import (
@@ -140,10 +140,12 @@ async def observe(
     now = memory.isolation.now()
     if _rests(workload, now):
         return seen
+    budgets, floor = await _fetch_budgets(kube, namespace, workload)
     anchors = await memory.anchors.of(kube, namespace, workload.pods)
     return replace(
         seen,
-        budgets=await _fetch_budgets(kube, namespace, workload),
+        budgets=budgets,
+        floor=floor,
         zones=await _fetch_zones(memory.zones, spec, workload),
         unfinished=await _fetch_unfinished(kube, namespace, rollouts),
         motion=await _fetch_motion(kube, namespace, rollouts, now),
@@ -171,10 +173,12 @@ def _parse(text: str) -> Spec | tuple[Problem, ...]:
     return parse_spec(json.loads(text))
 
 
-async def _fetch_budgets(kube: Kube, namespace: str, workload: Workload) -> tuple[BudgetView, ...]:
+async def _fetch_budgets(kube: Kube, namespace: str, workload: Workload) -> tuple[tuple[BudgetView, ...], bool | None]:
+    """The budgets that select pods of the set, but for our own, and whether ours is up to date."""
     listed = await kube.list_all(paths.poddisruptionbudgets(namespace))
-    budgets = (views.budget_of(raw, workload.pods) for raw in listed)
-    return tuple(budget for budget in budgets if budget.pods)
+    budgets = {raw["metadata"]["name"]: views.budget_of(raw, workload.pods) for raw in listed}
+    ours = budgets.pop(floor_name(workload.target.name), None) if workload.target else None
+    return tuple(budget for budget in budgets.values() if budget.pods), ours.observed if ours else None
 
 
 def _rests(workload: Workload, now: float) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from statefulrollout.core.actions import (
     MarkPod,
     RemovePod,
     SetFence,
+    SetFloor,
     UpdateInPlace,
     WriteLedger,
 )
@@ -117,6 +119,29 @@ async def test_a_mark_is_one_patch_of_the_status_bound_to_the_uid_and_the_versio
             ]
         },
     }
+
+
+@pytest.mark.parametrize(("in_motion", "value"), [(True, "db"), (False, None)])
+async def test_a_mark_says_whether_the_pod_is_in_motion(stage: Stage, in_motion: bool, value: str | None) -> None:
+    await stage.act(replace(ISOLATE, fenced=None, in_motion=in_motion))
+    assert stage.kube.calls[0].body["metadata"]["labels"] == {names.IN_MOTION_LABEL: value}
+
+
+async def test_the_floor_lets_nobody_evict_a_pod_in_motion_and_goes_with_the_rollout(stage: Stage) -> None:
+    assert await stage.act(SetFloor(), ISOLATE)
+    (call, _) = stage.kube.calls
+    assert (call.method, call.path) == ("POST", paths.poddisruptionbudgets("shop"))
+    owner = {"apiVersion": names.API_VERSION, "kind": names.KIND, "name": "db", "uid": "u"}
+    assert call.body == {
+        "apiVersion": "policy/v1",
+        "kind": "PodDisruptionBudget",
+        "metadata": {"name": "db-in-motion", "ownerReferences": [owner]},
+        "spec": {"maxUnavailable": 0, "selector": {"matchLabels": {names.IN_MOTION_LABEL: "db"}}},
+    }
+    stage.kube.refuse("POST", paths.poddisruptionbudgets("shop"), 409)
+    stage.kube.calls.clear()
+    assert not await stage.act(SetFloor(), ISOLATE)
+    assert len(stage.kube.calls) == 1
 
 
 async def test_a_mark_is_said_on_the_rollout_and_on_the_pod(stage: Stage) -> None:

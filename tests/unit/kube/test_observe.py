@@ -138,7 +138,11 @@ PDB: Json = {
     "spec": {"selector": {"matchLabels": {"app": "db"}}},
     "status": {"disruptionsAllowed": 1, "observedGeneration": 1},
 }
-FOREIGN: Json = {**PDB, "spec": {"selector": {"matchLabels": {"app": "web"}}}}
+OURS: Json = {
+    "metadata": {"name": "db-in-motion", "generation": 1},
+    "spec": {"selector": {"matchLabels": {names.IN_MOTION_LABEL: "db"}}},
+}
+FOREIGN: Json = {**PDB, "metadata": {"name": "other"}, "spec": {"selector": {"matchLabels": {"app": "web"}}}}
 ASKED = {names.EVICTION_ANNOTATION: timestamp(NOW - 5)}
 UPDATED = a_raw_pod("db-0", metadata={"labels": {"app": "db", "controller-revision-hash": "db-v2"}})
 EVICTED = {**UPDATED, "metadata": {**UPDATED["metadata"], "annotations": ASKED}}
@@ -161,11 +165,12 @@ async def test_disruption_budgets_are_looked_at_only_while_a_pod_may_leave(
 ) -> None:
     kube = a_cluster(pod)
     kube.objects[SET]["status"]["currentRevision"] = accepted
-    kube.objects |= {f"{BUDGETS}/pdb": PDB, f"{BUDGETS}/other": FOREIGN}
+    kube.objects |= {f"{BUDGETS}/pdb": PDB, f"{BUDGETS}/other": FOREIGN, f"{BUDGETS}/ours": OURS}
     snapshot = await seen(kube)
     assert isinstance(snapshot, Snapshot)
     assert (BUDGETS in read_by(kube)) is looks
     assert [budget.name for budget in snapshot.budgets] == (["pdb"] if looks else [])
+    assert snapshot.floor is (False if looks else None)
 
 
 @pytest.mark.parametrize(("strategy", "looks"), [({}, False), ({"order": {"by": "Zone"}}, True)])

@@ -7,11 +7,21 @@ from typing import Any
 
 from statefulrollout.api import names
 from tests.simulation.world.apiserver import OPERATOR, Change
-from tests.simulation.world.invariants.base import Rule, closes_gate, is_binding, is_ready, resolved, rollout_spec
+from tests.simulation.world.invariants.base import (
+    Rule,
+    closes_gate,
+    is_binding,
+    is_ready,
+    leaves_for,
+    resolved,
+    rollout_spec,
+)
 from tests.simulation.world.invariants.informed import Informed, Read
-from tests.simulation.world.objects import Json, condition_of, epoch_of, is_true, ordinal_of
+from tests.simulation.world.objects import Json, condition_of, epoch_of, is_true, ordinal_of, selects
 from tests.simulation.world.rest import Request
 from tests.simulation.world.world import NAME, NAMESPACE, World
+
+BUDGETS = "poddisruptionbudgets"
 
 
 class I1Budget(Informed):
@@ -92,9 +102,20 @@ class I2Drained(Rule):
     def on_change(self, change: Change) -> str | None:
         if change.plural != "pods" or change.before is None or change.after is None:
             return None
+        if _is_evicted(change.after) and not _is_evicted(change.before) and self._is_in_our_hands(change.before):
+            return f"{change.name} was evicted in the midst of leaving, and no disruption budget of the user's is on it"
         released = is_true(change.after, names.RELEASED) and not is_true(change.before, names.RELEASED)
         restarted = change.who == OPERATOR and _images_of(change.before) != _images_of(change.after)
         return self._problem(change.after) if released or restarted else None
+
+    def _is_in_our_hands(self, pod: Json) -> bool:
+        """Whether a pod that lives is out of service for us, and nobody but us says when it may be evicted."""
+        labels, sandbox = pod["metadata"].get("labels", {}), self._world.kubelet.of(pod)
+        ours = {names.IN_MOTION_LABEL}
+        selectors = (item["spec"]["selector"]["matchLabels"] for item in self._world.server.list(BUDGETS, NAMESPACE))
+        free = not any(selects(selector, labels) for selector in selectors if selector.keys() != ours)
+        runs = sandbox is not None and any(item.application and item.ready for item in sandbox.containers)
+        return free and runs and bool(leaves_for(pod)) and not is_true(pod, names.RELEASED)
 
     def _problem(self, pod: Json) -> str | None:
         sandbox = self._world.kubelet.of(pod)
@@ -141,6 +162,10 @@ class I3Judged(Rule):
         if stateful_set is None or stateful_set["status"].get("observedGeneration", 0) >= self._written:
             return None
         return f"{request} before the StatefulSet controller had seen the fence that we wrote"
+
+
+def _is_evicted(pod: Json) -> bool:
+    return is_true(pod, "DisruptionTarget")
 
 
 def _images_of(pod: Json) -> list[str]:
