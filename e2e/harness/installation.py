@@ -34,17 +34,19 @@ class Installation:
 
     kubectl: Kubectl
 
-    def ensure(self) -> None:
-        """Install the chart, or upgrade the release; an operator of the same image and chart goes on running."""
+    def ensure(self, replicas: int = 1) -> None:
+        """Install the chart, or upgrade the release; an operator of the same image and chart goes on running.
+
+        One replica, so that whoever stops it stops all.
+        """
         repository, _, tag = IMAGE.partition(":")
         values = [f"image.repository={repository}", f"image.tag={tag}", "image.pullPolicy=Never"]
         if image := _local_image_id():
             # A new build has the same tag: only this makes the Deployment replace the pod.
             values.append(f"podAnnotations.image={image}")
-        # One replica, so that whoever stops it stops all; two are what `replicated` is for.
         options = [
             "--set",
-            "replicas=1,exec.enabled=true",
+            f"replicas={replicas},exec.enabled=true",
             *(option for value in values for option in ("--set-string", value)),
         ]
         self.kubectl.helm("upgrade", "--install", RELEASE, str(CHART), "--namespace", NAMESPACE, "--create-namespace",
@@ -85,6 +87,17 @@ class Installation:
         finally:
             self.stop()
             self.start()
+
+    @contextmanager
+    def as_users_have_it(self) -> Iterator[None]:
+        """Two replicas for as long as the context lasts, on two nodes and under the chart's own disruption budget."""
+        try:
+            self.ensure(replicas=2)
+            self.await_ready(2)
+            yield
+        finally:
+            self.ensure()
+            self.await_ready()
 
     def stop(self) -> None:
         """Scale to zero and wait until the last pod is gone."""

@@ -30,14 +30,15 @@ def test_both_workers_are_drained_one_after_the_other_and_nobody_notices(
     open_shop: OpenShop, kubectl: Kubectl, installation: Installation
 ) -> None:
     shop = open_shop(replicas=5, load_node=control_plane_of(kubectl))
-    for node in workers_of(kubectl):
-        wanted = pods_on(shop, node)
-        with draining(kubectl, node) as drain:
-            said = drain.finish()
-            shop.wait("every pod to serve elsewhere", lambda: all_serve(shop) and not pods_on(shop, node))  # noqa: B023
-        assert all(f"pod/{name} evicted" in said for name in wanted), said
-        shop.await_complete()
-        installation.await_ready()
+    with installation.as_users_have_it():
+        for node in workers_of(kubectl):
+            wanted = pods_on(shop, node)
+            with draining(kubectl, node) as drain:
+                said = drain.finish()
+                shop.wait("every pod to serve elsewhere", lambda: all_serve(shop) and not pods_on(shop, node))  # noqa: B023
+            assert all(f"pod/{name} evicted" in said for name in wanted), said
+            shop.await_complete()
+            installation.await_ready(2)
     shop.assert_nobody_noticed()
 
 
@@ -45,6 +46,12 @@ def test_a_drain_in_the_midst_of_a_rollout_shares_its_budget(
     open_shop: OpenShop, kubectl: Kubectl, installation: Installation
 ) -> None:
     shop = open_shop(replicas=5, load_node=control_plane_of(kubectl))
+    with installation.as_users_have_it():
+        _drain_during_a_rollout(shop, kubectl)
+    shop.assert_nobody_noticed()
+
+
+def _drain_during_a_rollout(shop: Shop, kubectl: Kubectl) -> None:
     new = shop.change_template()
     shop.await_stage(4, "Isolating", "Draining", "Migrating", "Released")
     node = shop.pods[0].node
@@ -53,8 +60,6 @@ def test_a_drain_in_the_midst_of_a_rollout_shares_its_budget(
         shop.wait("every pod to serve elsewhere", lambda: all_serve(shop) and not pods_on(shop, node))
     shop.await_complete()
     assert shop.revisions() == [new] * 5
-    installation.await_ready()
-    shop.assert_nobody_noticed()
 
 
 def test_who_is_told_to_wait_reads_why_and_who_gives_up_leaves_nothing_behind(

@@ -83,7 +83,7 @@ async def operate(settings: Settings) -> None:
 
         await listen(stack, health.build_application(missing), settings.health_port)
         admission = webhook.build_application(sources.is_targeted, leader.lease_is_fresh)
-        evictions = Evictions(kube, sources.rollouts_of, leader.lease_is_fresh)
+        evictions = Evictions(kube, sources.rollouts_of)
         admission.router.add_post(evictions.PATH, evictions.handle)
         await listen(stack, admission, settings.webhook_port, certificates.context)
         try:

@@ -92,8 +92,8 @@ MUTANTS = (
         "an eviction passes before the pod is released",
         "core/evicting.py",
         "passes=pod.released",
-        "passes=not pod.serving",
-        EVICTIONS + "test_who_asks_is_told_to_ask_again_until_the_pod_is_released",
+        "passes=True",
+        EVICTIONS + "test_a_drained_node_gives_its_pods_up_one_by_one_and_nothing_is_lost",
     ),
     Mutant(
         "a cordoned node is forgotten",
@@ -147,7 +147,7 @@ MUTANTS = (
     Mutant(
         "a pause is overlooked",
         "core/guards.py",
-        'return "spec.paused is true" if scene.snapshot.rollout.spec.paused and not candidate.condemned else ""',
+        'return "spec.paused is true" if scene.snapshot.rollout.spec.paused and candidate.rolled else ""',
         'return ""',
         ROLLOUTS + "test_pausing_lets_the_pod_in_motion_finish_and_nothing_else_move",
     ),
@@ -188,7 +188,7 @@ MUTANTS = (
     ),
     Mutant(
         "a pod is drained while traffic is still sent to it",
-        "kube/observe.py",
+        "kube/isolation.py",
         "for uid in leaving - serving}",
         "for uid in leaving}",
         ROLLOUTS + "test_a_pod_waits_for_slow_endpoints",
@@ -245,8 +245,9 @@ MUTANTS = (
     Mutant(
         "complete is said while a pod is on its way out",
         "core/status.py",
-        "if not rolling and not moving and not missing and all(place.pod.ready for place in plan.places):",
-        "if not rolling and not missing:",
+        "    at_rest = not rolling and not moving and not missing and not evicted\n"
+        "    if at_rest and all(place.pod.ready for place in plan.places):\n",
+        "    if not rolling and not missing:\n",
         "test_golden.py::test_a_play_goes_as_it_always_has[a template changed back in the middle]",
     ),
     Mutant(

@@ -1,8 +1,8 @@
 """The validating webhook of evictions: a pod of a targeted StatefulSet is drained before it may be evicted.
 
 It answers at once. Whoever asks for an eviction is told to ask again (429, which `kubectl drain` and autoscalers
-understand), the wish is noted on the pod, and whoever leads has the pod leave. It runs on every replica. Nobody's drain
-waits for an operator that cannot answer: what cannot be judged passes, as it would without a webhook.
+understand), the wish is noted on the pod, and whoever leads, now or next, has the pod leave. It runs on every replica.
+What cannot be judged passes, as it would without a webhook: nobody's drain waits for an operator that is not there.
 """
 
 from __future__ import annotations
@@ -36,7 +36,6 @@ class Decision(StrEnum):
     PASSED = "passed"
     HELD = "held"
     NOT_TARGETED = "not_targeted"
-    NO_LEADER = "no_leader"
     UNJUDGED = "unjudged"
 
 
@@ -49,13 +48,11 @@ class Evictions:
         self,
         kube: Kube,
         rollouts_of: Callable[[str, str], Sequence[str]],
-        lease_is_fresh: Callable[[], bool],
         clock: Callable[[], float] = time.time,
     ):
         """`rollouts_of` names the StatefulRollouts of a StatefulSet (namespace, name); `clock` is in epoch seconds."""
         self._kube = kube
         self._rollouts_of = rollouts_of
-        self._lease_is_fresh = lease_is_fresh
         self._clock = clock
 
     async def handle(self, request: web.Request) -> web.Response:
@@ -80,8 +77,6 @@ class Evictions:
         rollouts = self._rollouts_of(namespace, name.rpartition("-")[0])
         if not rollouts:
             return Decision.NOT_TARGETED, ""
-        if not self._lease_is_fresh():
-            return Decision.NO_LEADER, ""
         try:
             raw = await self._kube.call("GET", paths.pods(namespace, name))
         except NotFound:

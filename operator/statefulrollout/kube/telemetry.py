@@ -47,7 +47,7 @@ WEBHOOK_REVIEWS = Counter(
 
 EVICTION_REVIEWS = Counter(
     "statefulrollout_eviction_reviews_total",
-    "Requests to evict a pod; decision is 'passed', 'held', 'not_targeted', 'no_leader' or 'unjudged'.",
+    "Requests to evict a pod; decision is 'passed', 'held', 'not_targeted' or 'unjudged'.",
     ["decision"],
 )
 

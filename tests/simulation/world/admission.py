@@ -53,7 +53,7 @@ class EvictionWebhook:
 
     Attributes:
         up: whether the API server reaches anybody.
-        answer: takes a pod, the UID that the request names, and the time; None where nobody answers or is in charge.
+        answer: takes a pod, the UID that the request names, and the time; None where nobody answers.
     """
 
     def __init__(self, server: ApiServer, clock: Callable[[], float]) -> None:

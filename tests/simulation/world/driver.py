@@ -71,9 +71,7 @@ class Process:
         """What the webhook of evictions makes of a request; None where this replica does not answer."""
         owner = controller_of(pod)
         ours = owner is not None and self.sources.is_targeted(pod["metadata"]["namespace"], owner["name"])
-        if self.link.frozen or not ours or not self.leader.lease_is_fresh():
-            return None
-        return answer_of(pod_of(pod), uid, now)
+        return None if self.link.frozen or not ours else answer_of(pod_of(pod), uid, now)
 
     async def _live(self) -> None:
         async with asyncio.TaskGroup() as group:

@@ -33,11 +33,11 @@ def asked_at(seconds_ago: float) -> Json:
     return {"annotations": {names.EVICTION_ANNOTATION: timestamp(NOW - seconds_ago)}}
 
 
-def a_judge(kube: RecordedKube, *, fresh: bool = True) -> Evictions:
+def a_judge(kube: RecordedKube) -> Evictions:
     def rollouts_of(namespace: str, stateful_set: str) -> list[str]:
         return ["database"] if (namespace, stateful_set) == ("shop", "db") else []
 
-    return Evictions(kube, rollouts_of, lambda: fresh, lambda: NOW)
+    return Evictions(kube, rollouts_of, lambda: NOW)
 
 
 def asking(name: str = "db-2", uid: str = "", **fields: Any) -> Json:
@@ -117,7 +117,6 @@ async def test_other_pods_are_judged_without_a_look_at_the_cluster() -> None:
     kube = a_cluster()
     for name in ("web-2", "db", "x-db-2"):
         assert await a_judge(kube).judge(asking(name)) == (Decision.NOT_TARGETED, "")
-    assert await a_judge(kube, fresh=False).judge(asking()) == (Decision.NO_LEADER, "")
     assert kube.calls == []
 
 
