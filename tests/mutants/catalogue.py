@@ -96,6 +96,13 @@ MUTANTS = (
         EVICTIONS + "test_a_drained_node_gives_its_pods_up_one_by_one_and_nothing_is_lost",
     ),
     Mutant(
+        "a pod that has just been let into service seems to be on a dead node",
+        "core/membership.py",
+        "    return max(unready, opened or 0.0)\n",
+        "    return unready\n",
+        ROLLOUTS + "test_a_pod_that_was_long_out_of_service_is_a_member_from_the_moment_it_serves",
+    ),
+    Mutant(
         "a cordoned node is forgotten",
         "kube/anchors.py",
         'if (node.get("spec") or {}).get("unschedulable"):',

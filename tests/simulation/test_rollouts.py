@@ -299,3 +299,20 @@ async def test_the_last_pod_of_all_that_need_not_leave_after_all_has_no_peers_to
     scenario.user.scale(2)
     await scenario.until_complete()
     assert gates(scenario.world) == [True, True]
+
+
+async def test_a_pod_that_was_long_out_of_service_is_a_member_from_the_moment_it_serves() -> None:
+    membership = {"unknownAfterSeconds": 5}
+    restore = {"apply": {"http": {"port": "admin", "path": "/restore"}}}
+    scenario = await a_scenario(replicas=3, policy="Parallel", spec={"membership": membership, "restore": restore})
+    world = scenario.world
+    world.kubelet.lag = 0.5
+    world.application.script("restore", *[202] * 20)
+    await scenario.roll_out()
+    await world.run(until=lambda: "kvstore:2" in scenario.images(), limit_seconds=60)
+    world.history.lines.clear()
+    await world.run(until=lambda: "PodServing" in world.history.transcript(), limit_seconds=120)
+    world.history.lines.clear()
+    await world.run(limit_seconds=2)
+    assert "ledger membership" not in world.history.transcript()
+    await scenario.until_complete()

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from statefulrollout.api import names
 from statefulrollout.api.v1alpha1 import Membership
 from statefulrollout.core.containers import identity_of
 from statefulrollout.core.goal import goal_of
@@ -87,14 +88,19 @@ def _has_state_to_hand_over(place: Place) -> bool:
 
 def _is_unreachable(pod: PodView, rules: Membership, now: float) -> bool:
     """Containers ready and our gate open, yet not Ready: only a node that stopped reporting looks like this."""
-    since = pod.since("Ready")
-    return (
-        pod.containers_ready
-        and pod.serving
-        and not pod.ready
-        and since is not None
-        and now >= since + rules.unknown_after_seconds
-    )
+    since = dark_since(pod)
+    return pod.containers_ready and since is not None and now >= since + rules.unknown_after_seconds
+
+
+def dark_since(pod: PodView) -> float | None:
+    """Since when the pod is not Ready although our gate is open; None where it is Ready, or not to serve.
+
+    When the gate has just been opened, the pod is not Ready yet, and has not been for as long as it was out of service.
+    """
+    unready, opened = pod.since("Ready"), pod.since(names.SERVING)
+    if not pod.serving or pod.ready or unready is None:
+        return None
+    return max(unready, opened or 0.0)
 
 
 def _away(snapshot: Snapshot, last: Declaration, present: set[str], now: float) -> tuple[Absence, ...]:

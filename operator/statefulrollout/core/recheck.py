@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from statefulrollout.core.asks import Ask
 from statefulrollout.core.evicting import PATIENCE_SECONDS
 from statefulrollout.core.measuring import LOOK_SECONDS, wait_to_leave
+from statefulrollout.core.membership import dark_since
 from statefulrollout.core.ordering import zone_unknown
 from statefulrollout.core.stages import IN_MOTION
 from statefulrollout.core.step import Stand, Step
@@ -56,8 +57,8 @@ def recheck_at(
     ]
     times += [place.pod.eviction_asked + PATIENCE_SECONDS for place in around.places if place.pod.eviction_asked]
     for place in around.places:
-        dark, unstarted = place.pod.since("Ready"), place.pod.since("ContainersReady")
-        if spec.membership is not None and place.pod.serving and not place.pod.ready and dark is not None:
+        dark, unstarted = dark_since(place.pod), place.pod.since("ContainersReady")
+        if spec.membership is not None and dark is not None:
             times.append(dark + spec.membership.unknown_after_seconds)
         if not place.pod.containers_ready:
             times.append(max(place.pod.created, unstarted or 0.0) + spec.strategy.progress_deadline_seconds)

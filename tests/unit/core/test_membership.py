@@ -58,6 +58,7 @@ def test_nobody_becomes_a_member_by_leaving(pod: PodView) -> None:
         ("serving", NEW.serving_since(3)),
         ("serving", LAST.condition("Ready", False, since=59)),
         ("unknown", LAST.condition("Ready", False, since=60)),
+        ("serving", LAST.condition("Ready", False, since=600).condition(names.SERVING, True, since=59)),
         ("unknown", NEW.condition("Ready", False, since=60)),
         ("leaving", LAST.drained("v2")),
         ("leaving", LAST.deleted()),
