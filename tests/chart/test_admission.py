@@ -108,6 +108,11 @@ def test_the_webhooks_reach_the_operator() -> None:
     assert service["spec"]["selector"] == deployment["spec"]["template"]["metadata"]["labels"]
 
 
+def test_a_replica_that_is_told_to_go_still_answers_for_a_while() -> None:
+    (container,) = the(render(), "Deployment")["spec"]["template"]["spec"]["containers"]
+    assert container["lifecycle"] == {"preStop": {"sleep": {"seconds": 5}}}
+
+
 def test_the_operator_is_told_the_names_that_it_may_write_to() -> None:
     manifests = render()
     (container,) = the(manifests, "Deployment")["spec"]["template"]["spec"]["containers"]
