@@ -96,7 +96,7 @@ class Sources:
     def rollouts_of(self, namespace: str, stateful_set: str) -> list[str]:
         """Names of the StatefulRollouts that name this StatefulSet as their target, and that nobody has deleted."""
         rollouts = self._rollouts_by_target.get((namespace, stateful_set), ())
-        return sorted(name for key in rollouts if not self.rollouts.store[key].leaving for name in key[1:])
+        return sorted(name for _, name in rollouts if not self.rollouts.store[namespace, name].leaving)
 
     def _rollout_changed(self, key: Key, old: RolloutHint | None, new: RolloutHint | None) -> None:
         if old is not None:

@@ -105,8 +105,8 @@ MUTANTS = (
     Mutant(
         "a cordoned node is forgotten",
         "kube/anchors.py",
-        'if (node.get("spec") or {}).get("unschedulable"):',
-        "if node is None:",
+        'if (node.get("spec") or {}).get("unschedulable")}',
+        "if node is None}",
         FAILURES + "test_no_pod_goes_whose_volume_is_on_a_cordoned_node_and_the_others_do",
     ),
     Mutant(

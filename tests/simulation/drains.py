@@ -16,35 +16,42 @@ ASK_SECONDS = 5.0
 
 
 class Drain:
-    """`kubectl drain` of one node: cordons it, and asks for the eviction of its pods until they are gone."""
+    """A node that is cordoned, and whose pods somebody wants off it."""
 
     def __init__(self, scenario: Scenario, node: str) -> None:
         self._world = scenario.world
         scenario.user.cordon(node)
         self.wanted = {pod["metadata"]["uid"] for pod in self._world.pods() if pod["spec"].get("nodeName") == node}
-        self._given_up = False
-        self._ask()
+        self.given_up = False
 
     @property
     def is_over(self) -> bool:
         """Whether none of the pods is left."""
         return not self._left()
 
-    def give_up(self) -> None:
-        """Ask no more."""
-        self._given_up = True
+    def ask(self) -> None:
+        """Ask once for the eviction of those that are left; a refusal is an answer."""
+        for pod in self._left():
+            with contextlib.suppress(ApiError):
+                ask_for_eviction_of(self._world, pod)
 
     def _left(self) -> list[Json]:
         return [pod for pod in self._world.pods() if pod["metadata"]["uid"] in self.wanted]
 
-    def _ask(self) -> None:
-        if self._given_up:
+
+def begin_drain(scenario: Scenario, node: str) -> Drain:
+    """`kubectl drain`: asks until all are gone, or it is given up."""
+    drain = Drain(scenario, node)
+
+    def go_on() -> None:
+        if drain.given_up:
             return
-        for pod in self._left():
-            with contextlib.suppress(ApiError):
-                ask_for_eviction_of(self._world, pod)
-        if self._left():
-            self._world.timeline.after(ASK_SECONDS, "the drain asks again", self._ask)
+        drain.ask()
+        if not drain.is_over:
+            scenario.world.timeline.after(ASK_SECONDS, "the drain asks again", go_on)
+
+    go_on()
+    return drain
 
 
 def ask_for_eviction_of(world: World, pod: Json) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from statefulrollout.api import names
-from tests.simulation.drains import Drain
+from tests.simulation.drains import begin_drain
 from tests.simulation.scenario import Scenario, a_scenario
 from tests.simulation.stories.enemies import lose_node
 from tests.simulation.world.builders import SPEC, by_command
@@ -205,7 +205,7 @@ async def until_image(scenario: Scenario, image: str) -> None:
 
 
 async def drain_a_node(scenario: Scenario) -> None:
-    drain = Drain(scenario, "node-b")
+    drain = begin_drain(scenario, "node-b")
     await scenario.world.run(until=lambda: drain.is_over, limit_seconds=300)
     await scenario.until_complete()
 

@@ -9,7 +9,7 @@ import pytest
 from statefulrollout.api import names
 from statefulrollout.core.evicting import PATIENCE_SECONDS
 from statefulrollout.errors import ApiError
-from tests.simulation.drains import Drain, ask_for_eviction_of
+from tests.simulation.drains import ask_for_eviction_of, begin_drain
 from tests.simulation.scenario import Scenario, a_scenario, gates
 from tests.simulation.world.builders import a_budget
 from tests.simulation.world.objects import is_terminating, is_true
@@ -18,7 +18,7 @@ from tests.simulation.world.objects import is_terminating, is_true
 @pytest.mark.parametrize("policy", ["OrderedReady", "Parallel"])
 async def test_a_drained_node_gives_its_pods_up_one_by_one_and_nothing_is_lost(policy: str) -> None:
     scenario = await a_scenario(replicas=5, policy=policy)
-    drain = Drain(scenario, "node-a")
+    drain = begin_drain(scenario, "node-a")
     assert len(drain.wanted) == 2
 
     def two_are_away() -> bool:
@@ -75,7 +75,7 @@ async def test_who_stops_asking_leaves_nothing_half_done(stage: str) -> None:
 
 async def test_a_disruption_budget_is_asked_before_the_pod_is_taken_out_of_service() -> None:
     scenario = await a_scenario(replicas=3, budget=a_budget(maxUnavailable=0))
-    world, drain = scenario.world, Drain(scenario, "node-b")
+    world, drain = scenario.world, begin_drain(scenario, "node-b")
     await world.run(limit_seconds=60)
     assert all(gates(world))
     message = world.rollout()["status"]["message"]
@@ -90,7 +90,7 @@ async def test_one_budget_for_a_drain_and_a_rollout() -> None:
     scenario = await a_scenario(replicas=5, policy="Parallel")
     await scenario.roll_out()
     await scenario.until_stage("Draining", "kvstore-4")
-    drain = Drain(scenario, "node-a")
+    drain = begin_drain(scenario, "node-a")
     await scenario.world.run(until=lambda: drain.is_over, limit_seconds=600)
     await scenario.until_complete()
     assert scenario.images() == ["kvstore:2"] * 5
@@ -102,7 +102,7 @@ async def test_a_paused_rollout_does_not_hold_a_drain() -> None:
     await scenario.roll_out()
     await scenario.until_stage("Draining", "kvstore-3")
     scenario.user.pause()
-    drain = Drain(scenario, "node-b")
+    drain = begin_drain(scenario, "node-b")
     await scenario.world.run(until=lambda: drain.is_over, limit_seconds=600)
     scenario.user.pause(False)
     await scenario.until_complete()
@@ -112,7 +112,7 @@ async def test_a_paused_rollout_does_not_hold_a_drain() -> None:
 async def test_a_singleton_is_evicted_only_by_consent() -> None:
     scenario = await a_scenario(replicas=1, keys=0)
     world = scenario.world
-    drain = Drain(scenario, "node-a")
+    drain = begin_drain(scenario, "node-a")
     await world.run(limit_seconds=120)
     assert all(gates(world))
     assert "outage_was_allowed: maxUnavailable is 1 of 1 replicas" in world.rollout()["status"]["message"]
@@ -126,9 +126,9 @@ async def test_a_broken_pod_is_evicted_although_no_pod_can_be_spared() -> None:
     await scenario.roll_out("kvstore:bad", crash=True)
     await scenario.until_condition(names.STALLED)
     broken = [pod for pod in scenario.world.pods() if not is_true(pod, "Ready")]
-    drain = Drain(scenario, broken[0]["spec"]["nodeName"])
+    drain = begin_drain(scenario, broken[0]["spec"]["nodeName"])
     await scenario.world.run(until=lambda: broken[0]["metadata"]["uid"] not in _uids(scenario), limit_seconds=120)
-    drain.give_up()
+    drain.given_up = True
     await scenario.roll_out("kvstore:fixed")
     await scenario.until_complete()
 
@@ -143,16 +143,12 @@ async def test_without_an_operator_an_eviction_passes_as_it_would_without_us() -
 
 async def test_a_drain_goes_on_when_the_operator_is_killed_in_the_midst_of_it() -> None:
     scenario = await a_scenario(replicas=5, operators=2, policy="Parallel")
-    drain = Drain(scenario, "node-a")
+    drain = begin_drain(scenario, "node-a")
     await scenario.until_stage("Draining")
     scenario.operator.crash()
     await scenario.world.run(until=lambda: drain.is_over, limit_seconds=300)
     await scenario.until_complete()
     assert scenario.world.lost_keys == set()
-
-
-def _uids(scenario: Scenario) -> set[str]:
-    return {pod["metadata"]["uid"] for pod in scenario.world.pods()}
 
 
 async def test_with_the_operator_down_nobody_evicts_a_pod_in_the_midst_of_its_migration() -> None:
@@ -179,3 +175,7 @@ async def test_a_pod_that_the_user_has_a_budget_for_is_not_under_two() -> None:
     await scenario.until_complete()
     budgets = scenario.world.server.list("poddisruptionbudgets")
     assert [item["metadata"]["name"] for item in budgets] == ["kvstore"]
+
+
+def _uids(scenario: Scenario) -> set[str]:
+    return {pod["metadata"]["uid"] for pod in scenario.world.pods()}

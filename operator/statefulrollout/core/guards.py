@@ -105,7 +105,7 @@ def pace_is_respected(scene: Scene, candidate: Place) -> str:
 
 def earlier_roles_have_arrived(scene: Scene, candidate: Place) -> str:
     """Whoever goes last goes when all the others are back: a leader has somebody to hand over to."""
-    return "" if not candidate.rolled else who_goes_earlier(scene.snapshot, scene.places, candidate, scene.now)
+    return who_goes_earlier(scene.snapshot, scene.places, candidate, scene.now) if candidate.rolled else ""
 
 
 def only_one_zone_is_disturbed(scene: Scene, candidate: Place) -> str:

@@ -74,15 +74,15 @@ class Evictions:
     async def judge(self, asked: Json) -> tuple[Decision, str]:
         """Judge the `request` of a review; the message is empty where it may pass. Raises KubeError."""
         namespace, name = asked["namespace"], asked["name"]
-        rollouts = self._rollouts_of(namespace, name.rpartition("-")[0])
+        stateful_set = name.rpartition("-")[0]
+        rollouts = self._rollouts_of(namespace, stateful_set)
         if not rollouts:
             return Decision.NOT_TARGETED, ""
         try:
             raw = await self._kube.call("GET", paths.pods(namespace, name))
         except NotFound:
             return Decision.PASSED, ""
-        owner = views.controller_of(raw["metadata"]) or {}
-        if owner.get("kind") != "StatefulSet" or owner.get("name") != name.rpartition("-")[0]:
+        if views.stateful_set_over(raw["metadata"]) != stateful_set:
             return Decision.NOT_TARGETED, ""
         pod = views.pod_of(raw)
         answer = answer_of(pod, uid_in(asked), self._clock())
@@ -90,10 +90,8 @@ class Evictions:
             await self._note(namespace, pod)
         if answer.passes:
             return Decision.PASSED, ""
-        return (
-            Decision.HELD,
-            f"{name} is drained before it may be evicted: {await self._what_is_awaited(namespace, name, rollouts[0])}",
-        )
+        awaited = await self._what_is_awaited(namespace, name, rollouts[0])
+        return Decision.HELD, f"{name} is drained before it may be evicted: {awaited}"
 
     async def _note(self, namespace: str, pod: PodView) -> None:
         noted = {names.EVICTION_ANNOTATION: timestamp(self._clock())}

@@ -38,6 +38,13 @@ def controller_of(metadata: Json) -> Json | None:
     return next((owner for owner in metadata.get("ownerReferences") or () if owner.get("controller")), None)
 
 
+def stateful_set_over(metadata: Json) -> str | None:
+    """Name of the StatefulSet that controls the object; None where none does."""
+    owner = controller_of(metadata)
+    ours = owner is not None and owner["kind"] == "StatefulSet" and owner["apiVersion"].startswith("apps/")
+    return str(owner["name"]) if owner is not None and ours else None
+
+
 def selector_of(label_selector: Json) -> str:
     """A `LabelSelector` in the form of the `labelSelector` parameter."""
     parts = [f"{key}={value}" for key, value in (label_selector.get("matchLabels") or {}).items()]

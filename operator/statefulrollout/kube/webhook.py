@@ -18,6 +18,7 @@ from aiohttp import web
 from statefulrollout.api import names
 from statefulrollout.kube.client import Json
 from statefulrollout.kube.telemetry import WEBHOOK_REVIEWS
+from statefulrollout.kube.views import stateful_set_over
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -73,7 +74,7 @@ def decide_patch(request: Json, is_targeted: Callable[[str, str], bool]) -> tupl
     shaped as the API says.
     """
     pod = request["object"]
-    owner = _stateful_set_of(pod)
+    owner = stateful_set_over(pod["metadata"])
     creates_pod = (request["operation"], request["resource"]["resource"]) == ("CREATE", "pods")
     if owner is None or not creates_pod or request.get("subResource") or not is_targeted(request["namespace"], owner):
         return Decision.NOT_TARGETED, []
@@ -96,10 +97,3 @@ def build_answer(uid: str, patch: list[Json]) -> Json:
     if patch:
         response |= {"patchType": "JSONPatch", "patch": base64.b64encode(json.dumps(patch).encode()).decode()}
     return {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": response}
-
-
-def _stateful_set_of(pod: Json) -> str | None:
-    for owner in pod["metadata"].get("ownerReferences") or ():
-        if owner.get("controller") and owner["kind"] == "StatefulSet" and owner["apiVersion"].startswith("apps/"):
-            return str(owner["name"])
-    return None

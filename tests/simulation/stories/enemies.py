@@ -6,19 +6,19 @@ Users change their minds, the operator dies, the network is slow, the applicatio
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 
 import aiohttp
 
 from statefulrollout.api import names
 from statefulrollout.errors import ApiError
+from tests.simulation.drains import ASK_SECONDS, Drain, ask_for_eviction_of
 from tests.simulation.scenario import Scenario
 from tests.simulation.stories.story import Value
 from tests.simulation.world.apiserver import USER
 from tests.simulation.world.application import Reaction, Silence
-from tests.simulation.world.eviction import evict
 from tests.simulation.world.network import Silent
-from tests.simulation.world.objects import ordinal_of
 from tests.simulation.world.refusals import refused
 from tests.simulation.world.rest import Request
 from tests.simulation.world.world import NAME, NAMESPACE
@@ -97,26 +97,18 @@ def delete_pod(scenario: Scenario, ordinal: int, grace: int) -> None:
 
 def evict_pod(scenario: Scenario, ordinal: int) -> None:
     """What `kubectl drain` does to one pod."""
-    try:
-        evict(scenario.world.server, NAMESPACE, f"{NAME}-{ordinal}", USER, {"uid": "", "version": "", "grace": None},
-              scenario.world.clock())  # fmt: skip
-    except ApiError:
-        return
+    pod = scenario.world.server.find("pods", NAMESPACE, f"{NAME}-{ordinal}")
+    if pod is not None:
+        with contextlib.suppress(ApiError):
+            ask_for_eviction_of(scenario.world, pod)
 
 
 def drain_node(scenario: Scenario, number: int) -> None:
     """`kubectl drain`: a node is cordoned, and its pods evicted, those that are refused again later."""
     node = scenario.world.kubelet.nodes[number % len(scenario.world.kubelet.nodes)]
-    scenario.user.cordon(node)
-    meant = {pod["metadata"]["uid"] for pod in scenario.world.pods() if pod["spec"].get("nodeName") == node}
-
-    def evict_all() -> None:
-        for pod in scenario.world.pods():
-            if pod["metadata"]["uid"] in meant:
-                evict_pod(scenario, ordinal_of(pod["metadata"]["name"]))
-
+    drain = Drain(scenario, node)
     for attempt in range(DRAIN_ATTEMPTS):
-        _later(scenario, 5.0 * attempt, f"{node} is drained", evict_all)
+        _later(scenario, ASK_SECONDS * attempt, f"{node} is drained", drain.ask)
 
 
 def delete_rollout(scenario: Scenario, seconds: float) -> None:

@@ -91,8 +91,9 @@ async def test_where_a_volume_can_be_mounted_is_read_once_and_whether_its_node_i
     kube.objects[NODE]["spec"]["unschedulable"] = True
     assert (await look(kube, memory)).cordoned == {"node-2"}
     read = [call.path for call in kube.calls]
-    assert NODE in read
-    assert not {CLAIMS, VOLUME} & set(read)
+    (listing,) = (call for call in kube.calls if call.path == paths.nodes())
+    assert listing.params["fieldSelector"] == "spec.unschedulable=true"
+    assert not {CLAIMS, VOLUME, NODE} & set(read)
     del kube.objects[NODE]
     assert (await look(kube, memory)).cordoned == frozenset()
 
@@ -103,7 +104,7 @@ async def test_at_rest_nothing_of_it_is_read() -> None:
     status["updateRevision"] = status["currentRevision"] = "db-v1"
     snapshot = await look(kube, a_memory(kube))
     assert snapshot.anchors == {}
-    assert not {CLAIMS, VOLUME, NODE} & {call.path for call in kube.calls}
+    assert not {CLAIMS, VOLUME, paths.nodes()} & {call.path for call in kube.calls}
 
 
 async def test_a_volume_that_is_gone_binds_nobody() -> None:
