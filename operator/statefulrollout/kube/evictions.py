@@ -16,7 +16,7 @@ import structlog
 from aiohttp import web
 
 from statefulrollout.api import names
-from statefulrollout.core.evicting import answer_of
+from statefulrollout.core.evicting import answer_of, is_evicted
 from statefulrollout.core.snapshot import PodView
 from statefulrollout.core.timestamps import timestamp
 from statefulrollout.errors import Conflict, KubeError, NotFound
@@ -84,13 +84,15 @@ class Evictions:
             return Decision.PASSED, ""
         if views.stateful_set_over(raw["metadata"]) != stateful_set:
             return Decision.NOT_TARGETED, ""
-        pod = views.pod_of(raw)
-        answer = answer_of(pod, uid_in(asked), self._clock())
+        pod, now = views.pod_of(raw), self._clock()
+        answer = answer_of(pod, uid_in(asked), now)
         if answer.noted and not asked.get("dryRun"):
             await self._note(namespace, pod)
         if answer.passes:
             return Decision.PASSED, ""
-        awaited = await self._what_is_awaited(namespace, name, rollouts[0])
+        awaited = f"StatefulRollout {rollouts[0]} has just been told"
+        if is_evicted(pod, now):
+            awaited = await self._what_is_awaited(namespace, name, rollouts[0])
         return Decision.HELD, f"{name} is drained before it may be evicted: {awaited}"
 
     async def _note(self, namespace: str, pod: PodView) -> None:

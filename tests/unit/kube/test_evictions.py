@@ -46,7 +46,8 @@ def asking(name: str = "db-2", uid: str = "", **fields: Any) -> Json:
 
 
 async def test_who_asks_is_told_what_is_awaited_and_the_wish_is_noted() -> None:
-    kube = a_cluster(pods=[{"name": "db-1"}, {"name": "db-2", "stage": "Draining", "waitingFor": WAITS}])
+    waiting = a_raw_pod("db-2", metadata=asked_at(25))
+    kube = a_cluster(waiting, pods=[{"name": "db-1"}, {"name": "db-2", "stage": "Draining", "waitingFor": WAITS}])
     assert await a_judge(kube).judge(asking()) == (
         Decision.HELD,
         "db-2 is drained before it may be evicted: "
@@ -66,12 +67,20 @@ async def test_who_asks_is_told_what_is_awaited_and_the_wish_is_noted() -> None:
     ],
 )
 async def test_what_is_awaited_is_what_the_status_says(said: str, status: Json) -> None:
-    _, message = await a_judge(a_cluster(**status)).judge(asking())
+    _, message = await a_judge(a_cluster(a_raw_pod("db-2", metadata=asked_at(5)), **status)).judge(asking())
     assert message == f"db-2 is drained before it may be evicted: {said}"
 
 
+async def test_who_asks_first_is_not_told_what_the_status_said_before() -> None:
+    for earlier in ({}, asked_at(90)):
+        kube = a_cluster(a_raw_pod("db-2", metadata=earlier), pods=[{"name": "db-2", "stage": "Updated"}])
+        _, message = await a_judge(kube).judge(asking())
+        assert message == "db-2 is drained before it may be evicted: StatefulRollout database has just been told"
+        assert ROLLOUT not in {call.path for call in kube.calls}
+
+
 async def test_a_rollout_that_is_being_deleted_is_named() -> None:
-    kube = a_cluster()
+    kube = a_cluster(a_raw_pod("db-2", metadata=asked_at(5)))
     del kube.objects[ROLLOUT]
     assert (await a_judge(kube).judge(asking()))[1].endswith("StatefulRollout database is being deleted")
 
