@@ -20,6 +20,8 @@ from statefulrollout.core.snapshot import (
     ContainerView,
     Facts,
     FenceKind,
+    Floor,
+    OwnBudget,
     PodCondition,
     PodView,
     Rollout,
@@ -30,6 +32,7 @@ from statefulrollout.core.snapshot import (
 from statefulrollout.core.validation import parse_spec
 
 NOW = 1_800_000_000.0
+FLOOR = Floor(OwnBudget("uid-in-motion", 0, observed=True), OwnBudget("uid-at-rest", 1, observed=True))
 """2027-01-15T08:00:00Z."""
 HOUR = 3600.0
 STORE = "store"
@@ -251,5 +254,5 @@ def a_snapshot(
         isolated={uid: NOW - ago for uid, ago in (isolated or {}).items()},
         budgets=budgets,
         services=services or {},
-        floor=True,
+        floor=FLOOR,
     )

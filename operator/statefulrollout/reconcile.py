@@ -25,6 +25,7 @@ from statefulrollout.errors import Conflict, NotFound
 from statefulrollout.hooks.runner import Hooks, Key
 from statefulrollout.kube import paths
 from statefulrollout.kube.act import Actor
+from statefulrollout.kube.budgets import FloorMemory
 from statefulrollout.kube.client import Kube
 from statefulrollout.kube.events import Events
 from statefulrollout.kube.isolation import Isolation
@@ -88,7 +89,7 @@ class Reconciler:
                 f"spec.targetRef.name: StatefulRollout {governs} is older and rolls this StatefulSet already: "
                 "delete one of the two",
             )
-        memory = self._memory.setdefault(key, Memory(Isolation(self._clock), self._zones))
+        memory = self._memory.setdefault(key, Memory(Isolation(self._clock), self._zones, FloorMemory(self._clock)))
         snapshot = await observe(self._kube, rollouts, workload, self._hooks.reports(key), memory)
         if not isinstance(snapshot, Snapshot):
             await self._refuse(ours, "; ".join(map(str, snapshot)))

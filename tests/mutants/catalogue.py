@@ -82,6 +82,13 @@ MUTANTS = (
         EVICTIONS + "test_with_the_operator_down_nobody_evicts_a_pod_in_the_midst_of_its_migration",
     ),
     Mutant(
+        "pods at rest are not protected while the operator is down",
+        "core/floor.py",
+        "() if snapshot.budgets else (_budget_at_rest(target),)",
+        "()",
+        EVICTIONS + "test_without_an_operator_no_pod_is_evicted_beside_one_in_motion",
+    ),
+    Mutant(
         "an eviction is wanted for ever",
         "core/evicting.py",
         "abs(now - pod.eviction_asked) < PATIENCE_SECONDS",

@@ -11,8 +11,10 @@ from statefulrollout.core.evicting import PATIENCE_SECONDS
 from statefulrollout.errors import ApiError
 from tests.simulation.drains import ask_for_eviction_of, begin_drain
 from tests.simulation.scenario import Scenario, a_scenario, gates
+from tests.simulation.world.apiserver import USER
 from tests.simulation.world.builders import a_budget
 from tests.simulation.world.objects import is_terminating, is_true
+from tests.simulation.world.world import NAMESPACE
 
 
 @pytest.mark.parametrize("policy", ["OrderedReady", "Parallel"])
@@ -133,12 +135,60 @@ async def test_a_broken_pod_is_evicted_although_no_pod_can_be_spared() -> None:
     await scenario.until_complete()
 
 
-async def test_without_an_operator_an_eviction_passes_as_it_would_without_us() -> None:
+async def test_without_an_operator_one_pod_at_a_time_may_be_evicted() -> None:
     scenario = await a_scenario(replicas=3)
+    world = scenario.world
     scenario.operator.kill()
-    ask_for_eviction_of(scenario.world, scenario.world.pod(2))
+    ask_for_eviction_of(world, world.pod(2))
+    with pytest.raises(ApiError, match="would violate the pod's disruption budget"):
+        ask_for_eviction_of(world, world.pod(1))
     scenario.operator.start()
     await scenario.until_complete()
+
+
+async def test_without_an_operator_no_pod_is_evicted_beside_one_in_motion() -> None:
+    scenario = await a_scenario(replicas=5, policy="Parallel")
+    world = scenario.world
+    await scenario.roll_out()
+    await scenario.until_stage("Migrating", "kvstore-4")
+    scenario.operator.kill()
+    await world.run(limit_seconds=5)
+    for pod in world.pods():
+        with pytest.raises(ApiError, match="would violate the pod's disruption budget"):
+            ask_for_eviction_of(world, pod)
+    scenario.operator.start()
+    await scenario.until_complete()
+    assert world.lost_keys == set()
+
+
+async def test_without_an_operator_the_only_pod_is_not_evicted() -> None:
+    scenario = await a_scenario(replicas=3, policy="Parallel")
+    scenario.user.scale(1)
+    await scenario.until_complete()
+    scenario.operator.kill()
+    with pytest.raises(ApiError, match="would violate the pod's disruption budget"):
+        ask_for_eviction_of(scenario.world, scenario.world.pod(0))
+
+
+async def test_a_broken_pod_may_be_evicted_without_an_operator() -> None:
+    scenario = await a_scenario(replicas=3, policy="Parallel")
+    await scenario.roll_out("kvstore:bad", crash=True)
+    await scenario.until_condition(names.STALLED)
+    (broken,) = (pod for pod in scenario.world.pods() if not is_true(pod, "Ready"))
+    scenario.operator.kill()
+    ask_for_eviction_of(scenario.world, broken)
+
+
+async def test_a_budget_that_the_user_makes_later_takes_the_place_of_ours() -> None:
+    scenario = await a_scenario(replicas=3)
+    world = scenario.world
+    assert "kvstore-statefulrollout-at-rest" in _budgets(scenario)
+    world.server.create("poddisruptionbudgets", NAMESPACE, a_budget(maxUnavailable=1), USER)
+    drain = begin_drain(scenario, "node-b")
+    await world.run(until=lambda: drain.is_over, limit_seconds=120)
+    assert _budgets(scenario) == ["kvstore", "kvstore-statefulrollout-in-motion"]
+    await scenario.until_complete()
+    assert world.lost_keys == set()
 
 
 async def test_a_drain_goes_on_when_the_operator_is_killed_in_the_midst_of_it() -> None:
@@ -173,8 +223,11 @@ async def test_a_pod_that_the_user_has_a_budget_for_is_not_under_two() -> None:
     scenario = await a_scenario(replicas=3, policy="Parallel", budget=a_budget(maxUnavailable=1))
     await scenario.roll_out()
     await scenario.until_complete()
-    budgets = scenario.world.server.list("poddisruptionbudgets")
-    assert [item["metadata"]["name"] for item in budgets] == ["kvstore"]
+    assert _budgets(scenario) == ["kvstore"]
+
+
+def _budgets(scenario: Scenario) -> list[str]:
+    return [item["metadata"]["name"] for item in scenario.world.server.list("poddisruptionbudgets")]
 
 
 def _uids(scenario: Scenario) -> set[str]:

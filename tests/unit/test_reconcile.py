@@ -17,7 +17,7 @@ from statefulrollout.hooks.runner import Key
 from statefulrollout.kube import paths
 from statefulrollout.reconcile import AGAIN, Reconciler
 from tests.builders import DRAIN, NOW, a_report
-from tests.unit.kube.recorder import Json, RecordedEvents, RecordedKube, a_raw_pod, a_raw_rollout, a_raw_set
+from tests.unit.kube.recorder import Json, RecordedEvents, RecordedKube, a_raw_pod, a_raw_rollout, a_raw_set, raw_floor
 
 KEY = ("shop", "db")
 ROLLOUTS = paths.statefulrollouts("shop")
@@ -51,7 +51,7 @@ class Bench:
     """A reconciler among recording fakes."""
 
     def __init__(self, *objects: tuple[str, Json]) -> None:
-        self.kube = RecordedKube({path: copy.deepcopy(item) for path, item in objects})
+        self.kube = RecordedKube({path: copy.deepcopy(item) for path, item in (*objects, *FLOOR)})
         self.hooks = RecordedHooks()
         self.events = RecordedEvents()
         self.leading = True
@@ -94,6 +94,7 @@ AT_REST = (SET, {**a_raw_set(replicas=1, updateStrategy=HOLD), "status": {
     "observedGeneration": 7, "currentRevision": "db-v1", "updateRevision": "db-v1",
 }})  # fmt: skip
 HEALTHY = (POD, a_raw_pod("db-0"))
+FLOOR = [(f"{paths.poddisruptionbudgets('shop')}/{raw['metadata']['name']}", raw) for raw in raw_floor(0)]
 
 
 def at_rest(*more: tuple[str, Json]) -> Bench:

@@ -31,8 +31,19 @@ class SetFence:
 
 
 @dataclass(frozen=True)
-class SetFloor:
-    """Make the PodDisruptionBudget under which no pod that is marked as in motion can be evicted."""
+class MakeBudget:
+    """Make one of our PodDisruptionBudgets."""
+
+    name: str
+    spec: Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class RemoveBudget:
+    """Remove one of our PodDisruptionBudgets, by UID."""
+
+    name: str
+    uid: str
 
 
 @dataclass(frozen=True)
@@ -98,7 +109,7 @@ class UpdateInPlace:
     otherwise: tuple[MarkPod | RemovePod, ...] = ()
 
 
-Action = WriteLedger | SetFence | SetFloor | MarkPod | RemovePod | UpdateInPlace
+Action = WriteLedger | SetFence | MakeBudget | RemoveBudget | MarkPod | RemovePod | UpdateInPlace
 
 
 @dataclass(frozen=True)

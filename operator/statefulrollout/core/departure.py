@@ -13,7 +13,7 @@ from statefulrollout.core import questions
 from statefulrollout.core.actions import Change, How, MarkPod, RemovePod, UpdateInPlace
 from statefulrollout.core.budget import may_all_leave
 from statefulrollout.core.containers import containers_of, has_ended
-from statefulrollout.core.evicting import is_under_the_floor
+from statefulrollout.core.floor import is_under_the_floor
 from statefulrollout.core.inplace import verdict_of
 from statefulrollout.core.snapshot import Facts, Restart
 from statefulrollout.core.stages import Place, can_be_asked

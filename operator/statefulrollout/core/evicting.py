@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from statefulrollout.core.snapshot import PodView, Snapshot
+from statefulrollout.core.snapshot import PodView
 
 PATIENCE_SECONDS = 90.0
 """How long an eviction counts after it was asked for: `kubectl drain` asks every 5 seconds, autoscalers every 10."""
@@ -21,20 +21,6 @@ NOTE_SECONDS = 20.0
 def is_evicted(pod: PodView, now: float) -> bool:
     """Whether somebody asks for the pod's eviction."""
     return pod.eviction_asked is not None and abs(now - pod.eviction_asked) < PATIENCE_SECONDS
-
-
-def floor_name(stateful_set: str) -> str:
-    """The name of our PodDisruptionBudget over the pods of a StatefulSet that are in motion."""
-    return f"{stateful_set}-in-motion"
-
-
-def is_under_the_floor(snapshot: Snapshot, pod: PodView) -> bool:
-    """Whether our budget protects the pod while it is in motion.
-
-    Not where a budget of the user's selects it: Kubernetes evicts no pod that two budgets select, not even a released
-    one.
-    """
-    return not any(pod.uid in budget.pods for budget in snapshot.budgets)
 
 
 @dataclass(frozen=True)

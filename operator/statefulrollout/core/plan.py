@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from statefulrollout.api.v1alpha1 import CheckAt, UnhealthyOutdated
 from statefulrollout.core import membership, questions
-from statefulrollout.core.actions import Action, Announcement, MarkPod, RemovePod, SetFloor, UpdateInPlace, WriteLedger
+from statefulrollout.core.actions import Action, Announcement, MarkPod, RemovePod, UpdateInPlace, WriteLedger
 from statefulrollout.core.arrival import restored_pods
 from statefulrollout.core.asks import Ask
 from statefulrollout.core.budget import chosen_before, pods_of, unavailable_ordinals
@@ -21,8 +21,9 @@ from statefulrollout.core.departure import begin, withdraw
 from statefulrollout.core.failures import note_failures
 from statefulrollout.core.farewell import open_unattended_gates
 from statefulrollout.core.fence import build_set_fence, fence_of, fence_of_way_back, kind_of
+from statefulrollout.core.floor import plan_floor
 from statefulrollout.core.goal import has_failed, is_given_up
-from statefulrollout.core.guards import judge, passed_over, pods_in_motion_are_protected, rollout_is_prepared
+from statefulrollout.core.guards import judge, passed_over, rollout_is_prepared
 from statefulrollout.core.judging import Judgement, judge_check
 from statefulrollout.core.ledger import Ledger, Progress
 from statefulrollout.core.measuring import asks_of_measures
@@ -139,7 +140,6 @@ def decide(snapshot: Snapshot, now: float) -> Plan:
     leaving = {mark.pod.uid for mark in chosen}
     if any(waiting.name == rollout_is_prepared.__name__ for waiting in held.values()):
         preparing = begin_next(around, preparing, now)
-    unprotected = any(waiting.name == pods_in_motion_are_protected.__name__ for waiting in held.values())
     ledger = ledger_after(around, members.declaration, steps, leaving | shut, now)
     ledger = ledger.model_copy(update={"preparations": preparing.entries})
     set_fence = build_set_fence(target, fence, ours=recorded.original_strategy is not None)
@@ -149,7 +149,7 @@ def decide(snapshot: Snapshot, now: float) -> Plan:
         actions=(
             *([WriteLedger(ledger)] if ledger != recorded else []),
             *([set_fence] if set_fence else []),
-            *([SetFloor()] if unprotected and snapshot.floor is None else []),
+            *plan_floor(snapshot, target),
             *(action for action in pod_actions if isinstance(action, MarkPod)),
             *(action for action in pod_actions if isinstance(action, RemovePod | UpdateInPlace)),
         ),

@@ -41,7 +41,8 @@ def recheck_at(
     asks_for_node = zone_unknown(around.snapshot) or bool(around.snapshot.cordoned)
     if asks_for_node and any(place.leaves_for is not None for place in around.places):
         times.append(now + NODE_SECONDS)
-    if around.snapshot.floor is False:
+    floor = around.snapshot.floor
+    if floor and floor.in_motion and not floor.in_motion.observed:
         times.append(now + COUNT_SECONDS)
     target, present = around.snapshot.target, {place.pod.ordinal for place in around.places}
     if target is not None and any(ordinal not in present for ordinal in target.ordinals):

@@ -200,6 +200,8 @@ class StatefulSetView:
     port_numbers: Mapping[str, int] = field(default_factory=dict)
     """Names of the declared ports, and their numbers."""
     numbered_ports: Mapping[int, frozenset[str]] = field(default_factory=dict)
+    selector: Mapping[str, Any] = field(default_factory=dict)
+    """The LabelSelector of its pods."""
     controller: str = ""
     """`Kind/name` of the object that controls the StatefulSet, where there is one."""
     strategy_writers: tuple[str, ...] = ()
@@ -225,6 +227,23 @@ class BudgetView:
     pods: frozenset[str]
     """UIDs of the pods of this set that it selects."""
     observed: bool = True
+
+
+@dataclass(frozen=True)
+class OwnBudget:
+    """A PodDisruptionBudget of ours, its `maxUnavailable`, and whether its pods have been counted."""
+
+    uid: str
+    limit: object
+    observed: bool
+
+
+@dataclass(frozen=True)
+class Floor:
+    """Our PodDisruptionBudgets over the pods in motion and over the others; None where one does not exist."""
+
+    in_motion: OwnBudget | None = None
+    at_rest: OwnBudget | None = None
 
 
 @dataclass(frozen=True)
@@ -261,8 +280,8 @@ class Snapshot:
     `motion` says which pod of another set in our group is on its way out or not yet back, empty where none is.
     `templates` are the pod templates of the set's revisions, where pods may be updated in place. `anchors` names, by
     the pod's UID, a claim of it that no other node than the pod's own can mount, while a pod is to leave; `cordoned`
-    are those of their nodes that take no new pods. `floor` says whether the budget that keeps pods in motion from being
-    evicted is up to date, None where it does not exist.
+    are those of their nodes that take no new pods. `floor` and `budgets` are our PodDisruptionBudgets and those of
+    others that select pods of the set; `floor` is None where nobody looked at either.
     """
 
     rollout: Rollout
@@ -281,7 +300,7 @@ class Snapshot:
     templates: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     anchors: Mapping[str, str] = field(default_factory=dict)
     cordoned: frozenset[str] = frozenset()
-    floor: bool | None = None
+    floor: Floor | None = None
 
     @cached_property
     def addressed(self) -> frozenset[str]:

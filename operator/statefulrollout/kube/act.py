@@ -7,7 +7,7 @@ the pass: the snapshot was stale, and the next pass decides afresh.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -18,14 +18,14 @@ from statefulrollout.core.actions import (
     Action,
     Announcement,
     How,
+    MakeBudget,
     MarkPod,
+    RemoveBudget,
     RemovePod,
     SetFence,
-    SetFloor,
     UpdateInPlace,
     WriteLedger,
 )
-from statefulrollout.core.evicting import floor_name
 from statefulrollout.core.snapshot import PodView, StatefulSetView
 from statefulrollout.core.timestamps import timestamp
 from statefulrollout.errors import ApiError, Conflict, NotFound
@@ -86,8 +86,11 @@ class Actor:
                 await write_ledger(self.kube, self.namespace, self.target, ledger)
             case SetFence():
                 await self._set_fence(action)
-            case SetFloor():
-                await self._set_floor()
+            case MakeBudget():
+                await self._make_budget(action)
+            case RemoveBudget():
+                path = paths.poddisruptionbudgets(self.namespace, action.name)
+                await self.kube.call("DELETE", path, body=_delete_options({"uid": action.uid}))
             case MarkPod():
                 await self._mark(action)
             case RemovePod():
@@ -104,14 +107,14 @@ class Actor:
         await self.kube.call("PATCH", path, body=patch, content_type=JSON_PATCH)
         await self._tell(action.reason, "SetFence", action.message, None)
 
-    async def _set_floor(self) -> None:
-        """It goes with the StatefulRollout; that one of ours is there already is a conflict like any other."""
+    async def _make_budget(self, action: MakeBudget) -> None:
+        """It goes with the StatefulRollout; that one is there already is a conflict like any other."""
         owner = {key: self.regarding[key] for key in ("apiVersion", "kind", "name", "uid")}
         body = {
             "apiVersion": "policy/v1",
             "kind": "PodDisruptionBudget",
-            "metadata": {"name": floor_name(self.target.name), "ownerReferences": [owner]},
-            "spec": {"maxUnavailable": 0, "selector": {"matchLabels": {names.IN_MOTION_LABEL: self.target.name}}},
+            "metadata": {"name": action.name, "ownerReferences": [owner]},
+            "spec": action.spec,
         }
         await self.kube.call("POST", paths.poddisruptionbudgets(self.namespace), body=body)
 
@@ -200,7 +203,7 @@ class Actor:
             await self._delete(pod)
 
     async def _delete(self, pod: PodView) -> None:
-        body = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": self._preconditions(pod)}
+        body = _delete_options(self._preconditions(pod))
         await self.kube.call("DELETE", paths.pods(self.namespace, pod.name), body=body)
 
     def _preconditions(self, pod: PodView) -> dict[str, str]:
@@ -219,3 +222,7 @@ class Actor:
                 "uid": pod.uid,
             }
             await self.events.record(regarding, type=kind, reason=reason, action=action, note=note)
+
+
+def _delete_options(preconditions: Mapping[str, str]) -> dict[str, Any]:
+    return {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": preconditions}

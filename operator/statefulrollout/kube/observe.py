@@ -16,11 +16,10 @@ from statefulrollout.api.v1alpha1 import OrderBy, PodUpdate, Spec
 from statefulrollout.api.walk import calls_of
 from statefulrollout.core.asks import Report
 from statefulrollout.core.dependencies import motion_of, unfinished_of
-from statefulrollout.core.evicting import floor_name, is_evicted
+from statefulrollout.core.evicting import is_evicted
 from statefulrollout.core.ledger import Ledger
 from statefulrollout.core.ordering import ZONE_LABEL
 from statefulrollout.core.snapshot import (
-    BudgetView,
     PodView,
     Rollout,
     ServiceView,
@@ -31,6 +30,7 @@ from statefulrollout.core.validation import Problem, parse_spec
 from statefulrollout.errors import NotFound
 from statefulrollout.kube import paths, views
 from statefulrollout.kube.anchors import Anchors, fetch_cordoned
+from statefulrollout.kube.budgets import FloorMemory, fetch_budgets
 from statefulrollout.kube.client import Kube
 from statefulrollout.kube.isolation import Isolation
 from statefulrollout.kube.ledger import fetch_ledger
@@ -66,6 +66,7 @@ class Memory:
 
     isolation: Isolation
     zones: Zones
+    floor: FloorMemory
     anchors: Anchors = field(default_factory=Anchors)
 
 
@@ -138,14 +139,17 @@ async def observe(
         dependencies={each["metadata"]["name"]: _names_in(each) for each in rollouts.all},
     )
     now = memory.isolation.now()
-    if _rests(workload, now):
+    target, rests = workload.target, _rests(workload, now)
+    if target is None or (rests and memory.floor.stands(target)):
         return seen
-    budgets, floor = await _fetch_budgets(kube, namespace, workload)
+    budgets, floor = await fetch_budgets(kube, namespace, target, workload.pods)
+    seen = replace(seen, budgets=budgets, floor=floor)
+    memory.floor.note(seen, target)
+    if rests:
+        return seen
     anchors = await memory.anchors.of(kube, namespace, workload.pods)
     return replace(
         seen,
-        budgets=budgets,
-        floor=floor,
         zones=await _fetch_zones(memory.zones, spec, workload),
         unfinished=await _fetch_unfinished(kube, namespace, rollouts),
         motion=await _fetch_motion(kube, namespace, rollouts, now),
@@ -171,14 +175,6 @@ def _rollout_of(raw: Json, spec: Spec) -> Rollout:
 def _parse(text: str) -> Spec | tuple[Problem, ...]:
     """`parse_spec` of a spec as JSON: the same text comes with every pass."""
     return parse_spec(json.loads(text))
-
-
-async def _fetch_budgets(kube: Kube, namespace: str, workload: Workload) -> tuple[tuple[BudgetView, ...], bool | None]:
-    """The budgets that select pods of the set, but for our own, and whether ours is up to date."""
-    listed = await kube.list_all(paths.poddisruptionbudgets(namespace))
-    budgets = {raw["metadata"]["name"]: views.budget_of(raw, workload.pods) for raw in listed}
-    ours = budgets.pop(floor_name(workload.target.name), None) if workload.target else None
-    return tuple(budget for budget in budgets.values() if budget.pods), ours.observed if ours else None
 
 
 def _rests(workload: Workload, now: float) -> bool:

@@ -107,6 +107,7 @@ def stateful_set_of(raw: Json) -> StatefulSetView:
         ports=named,
         numbered_ports=numbered,
         port_numbers=port_numbers_of(spec["template"]["spec"]),
+        selector=spec["selector"],
         controller=f"{owner['kind']}/{owner['name']}" if owner else "",
         strategy_writers=tuple(sorted(set(_writers_of(metadata.get("managedFields") or ())))),
     )

@@ -15,9 +15,9 @@ from tests.simulation.world.objects import (
     Json,
     controller_of,
     epoch_of,
+    is_selected,
     is_terminating,
     is_true,
-    selects,
     strategic_merge_patched,
     timestamp,
 )
@@ -57,11 +57,11 @@ def _marked(pod: Json, now: float) -> Json:
 
 
 def _take_from_budget(server: ApiServer, pod: Json, now: float) -> None:
-    namespace, labels = pod["metadata"]["namespace"], pod["metadata"].get("labels", {})
+    namespace = pod["metadata"]["namespace"]
     budgets = [
         budget
         for budget in server.list("poddisruptionbudgets", namespace)
-        if selects(budget["spec"]["selector"]["matchLabels"], labels)
+        if is_selected(pod, budget["spec"]["selector"])
     ]
     if len(budgets) > 1:
         raise refused(500, "InternalError", "This pod has more than one PodDisruptionBudget, which is not supported.")
@@ -109,7 +109,7 @@ class DisruptionController:
         budget = self._server.find("poddisruptionbudgets", namespace, name)
         if budget is None:
             return True
-        pods = self._server.list("pods", namespace, budget["spec"]["selector"]["matchLabels"])
+        pods = [pod for pod in self._server.list("pods", namespace) if is_selected(pod, budget["spec"]["selector"])]
         expected, desired = self._expected(budget["spec"], pods)
         now = self._timeline.now
         disrupted = {

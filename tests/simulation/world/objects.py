@@ -120,6 +120,18 @@ def selects(selector: Mapping[str, str], labels: Mapping[str, str] | None) -> bo
     return all((labels or {}).get(key) == value for key, value in selector.items())
 
 
+def is_selected(item: Json, label_selector: Json) -> bool:
+    """Whether a `LabelSelector` selects an object."""
+    labels = item["metadata"].get("labels") or {}
+    rules = label_selector.get("matchExpressions", ())
+    return selects(label_selector.get("matchLabels", {}), labels) and all(_satisfies(labels, rule) for rule in rules)
+
+
+def _satisfies(labels: Mapping[str, str], rule: Json) -> bool:
+    there = rule["key"] in labels if "values" not in rule else labels.get(rule["key"]) in rule["values"]
+    return there if rule["operator"] in ("In", "Exists") else not there
+
+
 def label_selector_of(text: str) -> dict[str, str]:
     """The equalities of a `labelSelector` parameter (`a=b,c==d`)."""
     pairs = (part.replace("==", "=").split("=", 1) for part in text.split(",") if part)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from statefulrollout.api import names
-from statefulrollout.core.actions import MarkPod, RemovePod, SetFloor
+from statefulrollout.core.actions import MarkPod, RemovePod
 from statefulrollout.core.evicting import PATIENCE_SECONDS, Answer, answer_of, is_evicted
 from statefulrollout.core.guards import Verdict, judge
 from statefulrollout.core.plan import Plan, decide
-from statefulrollout.core.snapshot import BudgetView, PodView, StatefulSetView
+from statefulrollout.core.snapshot import PodView, StatefulSetView
 from statefulrollout.core.stages import EVICTION, SCALE_DOWN, Stage, places_of
 from tests.builders import NOW, APod, a_ledger, a_pod, a_rolling_set, a_set, a_snapshot, a_spec, pods
 from tests.unit.core.guarded import CANDIDATE, said, scene_of
@@ -94,31 +93,6 @@ def test_an_eviction_waits_for_what_would_hurt_those_that_stay() -> None:
         "outage_was_allowed",
         "maxUnavailable is 1 of 1 replicas: lower it, or set strategy.allowFullOutage to true",
     )
-
-
-A_BUDGET = BudgetView("pdb", 1, frozenset({"uid-db-2"}))
-
-
-@pytest.mark.parametrize(
-    ("held", "floor", "budgets"),
-    [(True, None, ()), (True, False, ()), (False, True, ()), (False, None, (A_BUDGET,))],
-)
-def test_no_pod_goes_before_those_in_motion_are_protected_but_for_those_that_the_user_protects(
-    held: bool, floor: bool | None, budgets: tuple[BudgetView, ...]
-) -> None:
-    snapshot = a_snapshot(a_rolling_set(), *pods(3), ledger=a_ledger(), budgets=budgets)
-    plan = decide(replace(snapshot, floor=floor), NOW)
-    marks = [action for action in plan.actions if isinstance(action, MarkPod)]
-    if held:
-        assert marks == []
-        waiting = plan.waiting["uid-db-2"]
-        assert (waiting.name, waiting.observed) == (
-            "pods_in_motion_are_protected", "PodDisruptionBudget db-in-motion is not up to date yet",
-        )  # fmt: skip
-        assert (SetFloor() in plan.actions) is (floor is None)
-        assert plan.recheck_at is None if floor is None else plan.recheck_at == NOW + 0.5
-    else:
-        assert [(mark.pod.name, mark.in_motion) for mark in marks] == [("db-2", not budgets)]
 
 
 def plan_of(*present: PodView, target: StatefulSetView | None = None, **spec: Any) -> Plan:

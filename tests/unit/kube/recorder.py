@@ -160,6 +160,18 @@ def a_raw_pod(name: str = "db-2", **fields: Any) -> Json:
     return pod
 
 
+def raw_floor(limit: int = 1) -> tuple[Json, Json]:
+    """Our own PodDisruptionBudgets, counted, over pods in motion and over those at rest, of which so many may go."""
+    status = {"observedGeneration": 1}
+    in_motion = {"name": "db-statefulrollout-in-motion", "generation": 1, "uid": "uid-in-motion"}
+    at_rest = {"name": "db-statefulrollout-at-rest", "generation": 1, "uid": "uid-at-rest"}
+    selector = {"matchLabels": {names.IN_MOTION_LABEL: "db"}}
+    return (
+        {"metadata": in_motion, "spec": {"maxUnavailable": 0, "selector": selector}, "status": status},
+        {"metadata": at_rest, "spec": {"maxUnavailable": limit, "selector": {}}, "status": status},
+    )
+
+
 def a_raw_set(**spec: Any) -> Json:
     """A StatefulSet as the API server sends it, in the midst of a rollout; `spec` overrides its fields."""
     return {

@@ -14,10 +14,11 @@ from statefulrollout.core.actions import (
     Announcement,
     Change,
     How,
+    MakeBudget,
     MarkPod,
+    RemoveBudget,
     RemovePod,
     SetFence,
-    SetFloor,
     UpdateInPlace,
     WriteLedger,
 )
@@ -127,21 +128,29 @@ async def test_a_mark_says_whether_the_pod_is_in_motion(stage: Stage, in_motion:
     assert stage.kube.calls[0].body["metadata"]["labels"] == {names.IN_MOTION_LABEL: value}
 
 
-async def test_the_floor_lets_nobody_evict_a_pod_in_motion_and_goes_with_the_rollout(stage: Stage) -> None:
-    assert await stage.act(SetFloor(), ISOLATE)
+async def test_a_budget_of_ours_goes_with_the_rollout(stage: Stage) -> None:
+    budget = MakeBudget("db-floor", {"maxUnavailable": 0})
+    assert await stage.act(budget, ISOLATE)
     (call, _) = stage.kube.calls
     assert (call.method, call.path) == ("POST", paths.poddisruptionbudgets("shop"))
     owner = {"apiVersion": names.API_VERSION, "kind": names.KIND, "name": "db", "uid": "u"}
     assert call.body == {
         "apiVersion": "policy/v1",
         "kind": "PodDisruptionBudget",
-        "metadata": {"name": "db-in-motion", "ownerReferences": [owner]},
-        "spec": {"maxUnavailable": 0, "selector": {"matchLabels": {names.IN_MOTION_LABEL: "db"}}},
+        "metadata": {"name": "db-floor", "ownerReferences": [owner]},
+        "spec": {"maxUnavailable": 0},
     }
     stage.kube.refuse("POST", paths.poddisruptionbudgets("shop"), 409)
     stage.kube.calls.clear()
-    assert not await stage.act(SetFloor(), ISOLATE)
+    assert not await stage.act(budget, ISOLATE)
     assert len(stage.kube.calls) == 1
+
+
+async def test_a_budget_of_ours_is_removed_by_its_uid(stage: Stage) -> None:
+    assert await stage.act(RemoveBudget("db-floor", "uid-floor"))
+    (call,) = stage.kube.calls
+    assert (call.method, call.path) == ("DELETE", paths.poddisruptionbudgets("shop", "db-floor"))
+    assert call.body["preconditions"] == {"uid": "uid-floor"}
 
 
 async def test_a_mark_is_said_on_the_rollout_and_on_the_pod(stage: Stage) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from statefulrollout.core.snapshot import Snapshot
 from statefulrollout.kube import paths, views
-from statefulrollout.kube.anchors import Anchors
+from statefulrollout.kube.budgets import FloorMemory
 from statefulrollout.kube.isolation import Isolation
 from statefulrollout.kube.observe import Memory, Rollouts, fetch_workload, observe
 from statefulrollout.kube.zones import Zones
@@ -80,7 +80,7 @@ async def look(kube: RecordedKube, memory: Memory) -> Snapshot:
 
 
 def a_memory(kube: RecordedKube) -> Memory:
-    return Memory(Isolation(lambda: NOW), Zones(kube, lambda: NOW), Anchors())
+    return Memory(Isolation(lambda: NOW), Zones(kube, lambda: NOW), FloorMemory(lambda: NOW))
 
 
 async def test_where_a_volume_can_be_mounted_is_read_once_and_whether_its_node_is_cordoned_every_time() -> None:

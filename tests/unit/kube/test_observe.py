@@ -12,11 +12,12 @@ from statefulrollout.core.snapshot import PodView, Snapshot
 from statefulrollout.core.timestamps import timestamp
 from statefulrollout.core.validation import Problem
 from statefulrollout.kube import paths
+from statefulrollout.kube.budgets import TRUSTED_SECONDS, FloorMemory
 from statefulrollout.kube.isolation import Isolation
 from statefulrollout.kube.observe import Memory, Rollouts, fetch_rollouts, fetch_workload, observe
 from statefulrollout.kube.zones import Zones
-from tests.builders import NOW, a_call, a_pod
-from tests.unit.kube.recorder import Json, RecordedKube, a_raw_pod, a_raw_rollout, a_raw_set
+from tests.builders import FLOOR, NOW, a_call, a_pod
+from tests.unit.kube.recorder import Json, RecordedKube, a_raw_pod, a_raw_rollout, a_raw_set, raw_floor
 
 SET = paths.statefulsets("shop", "db")
 PODS = paths.pods("shop")
@@ -99,7 +100,7 @@ async def test_claims_are_looked_at_only_where_the_set_deletes_them(looks: bool,
     assert owned == ([("data-db-0",), ()] if looks else [(), ()])
 
 
-async def seen(kube: RecordedKube, *rollouts: Json) -> Snapshot | tuple[Problem, ...]:
+async def seen(kube: RecordedKube, *rollouts: Json, memory: Memory | None = None) -> Snapshot | tuple[Problem, ...]:
     workload = await fetch_workload(kube, "shop", "db")
     kube.calls.clear()
     return await observe(
@@ -107,12 +108,12 @@ async def seen(kube: RecordedKube, *rollouts: Json) -> Snapshot | tuple[Problem,
         Rollouts(rollouts or (a_raw_rollout(),), rollouts),
         workload,
         {},
-        a_memory(kube),
+        memory or a_memory(kube),
     )
 
 
 def a_memory(kube: RecordedKube) -> Memory:
-    return Memory(Isolation(lambda: NOW), Zones(kube, lambda: NOW))
+    return Memory(Isolation(lambda: NOW), Zones(kube, lambda: NOW), FloorMemory(lambda: NOW))
 
 
 async def test_a_snapshot_speaks_of_the_first_rollout() -> None:
@@ -138,10 +139,6 @@ PDB: Json = {
     "spec": {"selector": {"matchLabels": {"app": "db"}}},
     "status": {"disruptionsAllowed": 1, "observedGeneration": 1},
 }
-OURS: Json = {
-    "metadata": {"name": "db-in-motion", "generation": 1},
-    "spec": {"selector": {"matchLabels": {names.IN_MOTION_LABEL: "db"}}},
-}
 FOREIGN: Json = {**PDB, "metadata": {"name": "other"}, "spec": {"selector": {"matchLabels": {"app": "web"}}}}
 ASKED = {names.EVICTION_ANNOTATION: timestamp(NOW - 5)}
 UPDATED = a_raw_pod("db-0", metadata={"labels": {"app": "db", "controller-revision-hash": "db-v2"}})
@@ -160,17 +157,36 @@ CONDEMNED = a_raw_pod("db-7", metadata={"labels": {"app": "db", "controller-revi
         (EVICTED, "db-v2", True),
     ],
 )
-async def test_disruption_budgets_are_looked_at_only_while_a_pod_may_leave(
-    pod: Json, accepted: str, looks: bool
-) -> None:
+async def test_disruption_budgets_are_looked_at_while_a_pod_may_leave(pod: Json, accepted: str, looks: bool) -> None:
     kube = a_cluster(pod)
     kube.objects[SET]["status"]["currentRevision"] = accepted
-    kube.objects |= {f"{BUDGETS}/pdb": PDB, f"{BUDGETS}/other": FOREIGN, f"{BUDGETS}/ours": OURS}
-    snapshot = await seen(kube)
+    kube.objects |= {f"{BUDGETS}/{name}": raw for name, raw in zip("abc", (FOREIGN, *raw_floor()), strict=True)}
+    memory = a_memory(kube)
+    await seen(kube, memory=memory)
+    kube.objects[f"{BUDGETS}/pdb"] = PDB
+    snapshot = await seen(kube, memory=memory)
     assert isinstance(snapshot, Snapshot)
     assert (BUDGETS in read_by(kube)) is looks
     assert [budget.name for budget in snapshot.budgets] == (["pdb"] if looks else [])
-    assert snapshot.floor is (False if looks else None)
+    assert snapshot.floor == (FLOOR if looks else None)
+
+
+async def test_of_pods_at_rest_our_own_budgets_are_looked_at_until_they_stand_and_again_later() -> None:
+    kube, now = a_cluster(UPDATED), [NOW]
+    kube.objects[SET]["status"]["currentRevision"] = "db-v2"
+    memory = Memory(Isolation(lambda: NOW), Zones(kube, lambda: NOW), FloorMemory(lambda: now[0]))
+
+    async def looks() -> bool:
+        await seen(kube, memory=memory)
+        return BUDGETS in read_by(kube)
+
+    assert [await looks(), await looks()] == [True, True]
+    kube.objects |= {f"{BUDGETS}/{name}": raw for name, raw in zip("bc", raw_floor(), strict=True)}
+    assert [await looks(), await looks()] == [True, False]
+    kube.objects[SET]["spec"]["replicas"] += 1
+    assert [await looks(), await looks()] == [True, False]
+    now[0] += TRUSTED_SECONDS
+    assert [await looks(), await looks()] == [True, False]
 
 
 @pytest.mark.parametrize(("strategy", "looks"), [({}, False), ({"order": {"by": "Zone"}}, True)])

@@ -154,7 +154,7 @@ def test_a_stateful_set_that_nobody_has_seen_yet_is_not_observed() -> None:
 
 
 def test_defaults_of_a_stateful_set_are_those_of_kubernetes() -> None:
-    raw = {"metadata": {"name": "db", "uid": "u"}, "spec": {"template": {"spec": {}}}}
+    raw = {"metadata": {"name": "db", "uid": "u"}, "spec": {"selector": {}, "template": {"spec": {}}}}
     target = views.stateful_set_of(raw)
     assert (target.replicas, target.start_ordinal, target.ordered, target.update_strategy) == (1, 0, True, {})
 

@@ -17,7 +17,7 @@ from tests.simulation.world.invariants.base import (
     rollout_spec,
 )
 from tests.simulation.world.invariants.informed import Informed, Read
-from tests.simulation.world.objects import Json, condition_of, epoch_of, is_true, ordinal_of, selects
+from tests.simulation.world.objects import Json, condition_of, epoch_of, is_selected, is_true, ordinal_of
 from tests.simulation.world.rest import Request
 from tests.simulation.world.world import NAME, NAMESPACE, World
 
@@ -110,10 +110,11 @@ class I2Drained(Rule):
 
     def _is_in_our_hands(self, pod: Json) -> bool:
         """Whether a pod that lives is out of service for us, and nobody but us says when it may be evicted."""
-        labels, sandbox = pod["metadata"].get("labels", {}), self._world.kubelet.of(pod)
-        ours = {names.IN_MOTION_LABEL}
-        selectors = (item["spec"]["selector"]["matchLabels"] for item in self._world.server.list(BUDGETS, NAMESPACE))
-        free = not any(selects(selector, labels) for selector in selectors if selector.keys() != ours)
+        sandbox = self._world.kubelet.of(pod)
+        users = (
+            item for item in self._world.server.list(BUDGETS, NAMESPACE) if not item["metadata"].get("ownerReferences")
+        )
+        free = not any(is_selected(pod, item["spec"]["selector"]) for item in users)
         runs = sandbox is not None and any(item.application and item.ready for item in sandbox.containers)
         return free and runs and bool(leaves_for(pod)) and not is_true(pod, names.RELEASED)
 

@@ -1,0 +1,90 @@
+"""Our PodDisruptionBudgets: what nobody evicts, whether or not the operator runs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from statefulrollout.api import names
+from statefulrollout.core.actions import Action, MakeBudget, MarkPod, RemoveBudget
+from statefulrollout.core.floor import plan_floor
+from statefulrollout.core.plan import decide
+from statefulrollout.core.snapshot import BudgetView, Floor, OwnBudget, PodView, StatefulSetView
+from tests.builders import FLOOR, NOW, a_ledger, a_rolling_set, a_set, a_snapshot, pods
+
+USERS = BudgetView("pdb", 1, frozenset({"uid-db-2"}))
+UNCOUNTED = replace(FLOOR, in_motion=OwnBudget("uid-in-motion", 0, observed=False))
+NOT_IN_MOTION = {"key": names.IN_MOTION_LABEL, "operator": "DoesNotExist"}
+IN_MOTION = MakeBudget(
+    "db-statefulrollout-in-motion", {"maxUnavailable": 0, "selector": {"matchLabels": {names.IN_MOTION_LABEL: "db"}}}
+)
+REMOVAL = RemoveBudget("db-statefulrollout-at-rest", "uid-at-rest")
+
+
+def at_rest(limit: int) -> MakeBudget:
+    spec = {
+        "maxUnavailable": limit,
+        "unhealthyPodEvictionPolicy": "AlwaysAllow",
+        "selector": {"matchLabels": {"app": "db"}, "matchExpressions": [NOT_IN_MOTION]},
+    }
+    return MakeBudget("db-statefulrollout-at-rest", spec)
+
+
+def planned(floor: Floor | None, target: StatefulSetView, *present: PodView, **fields: Any) -> list[Action]:
+    target = replace(target, selector={"matchLabels": {"app": "db"}})
+    snapshot = replace(a_snapshot(target, *present, **fields), floor=floor)
+    return [*plan_floor(snapshot, target)]
+
+
+def test_one_pod_at_a_time_and_never_the_only_one_may_be_evicted_behind_our_back() -> None:
+    assert planned(Floor(), a_set(3), *pods(3)) == [IN_MOTION, at_rest(1)]
+    assert planned(Floor(), a_set(1), *pods(1)) == [IN_MOTION, at_rest(0)]
+    assert planned(FLOOR, a_set(3), *pods(3)) == []
+
+
+def test_what_was_not_looked_at_is_left_alone() -> None:
+    assert planned(None, a_set(3), *pods(3)) == []
+
+
+def test_the_budget_over_those_at_rest_follows_the_replicas() -> None:
+    assert planned(FLOOR, a_set(1), *pods(1)) == [REMOVAL]
+    assert planned(replace(FLOOR, at_rest=None), a_set(1), *pods(1)) == [at_rest(0)]
+
+
+def test_what_a_budget_of_the_user_selects_is_left_to_that() -> None:
+    assert planned(Floor(), a_set(3), *pods(3), budgets=(USERS,)) == [IN_MOTION]
+    assert planned(FLOOR, a_set(3), *pods(3), budgets=(USERS,)) == [REMOVAL]
+    everything = replace(USERS, pods=frozenset(pod.uid for pod in pods(3)))
+    assert planned(Floor(), a_set(3), *pods(3), budgets=(everything,)) == []
+
+
+def test_what_the_set_selects_by_expressions_is_selected_by_the_budget_too() -> None:
+    tier = {"key": "tier", "operator": "Exists"}
+    target = a_set(3, selector={"matchExpressions": [tier]})
+    (made,) = plan_floor(replace(a_snapshot(target), floor=Floor()), target)
+    assert isinstance(made, MakeBudget)
+    assert made.spec["selector"] == {"matchExpressions": [tier, NOT_IN_MOTION]}
+
+
+@pytest.mark.parametrize(
+    ("held", "floor", "budgets"),
+    [(True, Floor(), ()), (True, UNCOUNTED, ()), (False, FLOOR, ()), (False, Floor(), (USERS,))],
+)
+def test_no_pod_goes_before_those_in_motion_are_protected_but_for_those_that_the_user_protects(
+    held: bool, floor: Floor, budgets: tuple[BudgetView, ...]
+) -> None:
+    snapshot = a_snapshot(a_rolling_set(), *pods(3), ledger=a_ledger(), budgets=budgets)
+    plan = decide(replace(snapshot, floor=floor), NOW)
+    marks = [action for action in plan.actions if isinstance(action, MarkPod)]
+    if held:
+        assert marks == []
+        waiting = plan.waiting["uid-db-2"]
+        assert (waiting.name, waiting.observed) == (
+            "pods_in_motion_are_protected", "PodDisruptionBudget db-statefulrollout-in-motion is not up to date yet",
+        )  # fmt: skip
+        assert (IN_MOTION in plan.actions) is (floor.in_motion is None)
+        assert plan.recheck_at is None if floor.in_motion is None else plan.recheck_at == NOW + 0.5
+    else:
+        assert [(mark.pod.name, mark.in_motion) for mark in marks] == [("db-2", not budgets)]
