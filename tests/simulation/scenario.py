@@ -26,8 +26,7 @@ class Scenario:
         """`replicas` and `times` are the operator's; with `bold` each believes that it leads."""
         self.world = world
         self.operator = Operator(world, replicas=replicas, bold=bold, times=times)
-        leaders = (lambda: 1) if bold else self.operator.count_leaders
-        world.watch(*every_invariant(world, leaders))
+        world.watch(*every_invariant(world, None if bold else self.operator.count_leaders))
         self.user = User(world)
         self.later: list[Event] = []
 

@@ -154,8 +154,9 @@ async def test_without_an_operator_no_pod_is_evicted_beside_one_in_motion() -> N
     scenario.operator.kill()
     await world.run(limit_seconds=5)
     for pod in world.pods():
-        with pytest.raises(ApiError, match="would violate the pod's disruption budget"):
+        with contextlib.suppress(ApiError):
             ask_for_eviction_of(world, pod)
+    assert not any(is_terminating(pod) for pod in world.pods())
     scenario.operator.start()
     await scenario.until_complete()
     assert world.lost_keys == set()

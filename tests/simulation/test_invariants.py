@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Awaitable, Callable
 
@@ -205,15 +206,29 @@ async def accept_at_once(world: World) -> None:
 )
 async def test_a_broken_invariant_ends_the_run(invariant: str, deed: Deed) -> None:
     world = await a_world(3, "Parallel")
-    world.watch(*every_invariant(world))
+    world.watch(*every_invariant(world, lambda: 1))
     await deed(world)
     with pytest.raises(InvariantBroken, match=f"^{invariant}: "):
         await world.run(limit_seconds=1)
 
 
+@pytest.mark.parametrize(("leaders", "seconds", "broken"), [(1, 0.0, True), (None, 0.0, False), (None, 5.0, True)])
+async def test_of_two_replicas_that_ask_one_may_begin_what_the_other_has_just_undone(
+    leaders: int | None, seconds: float, broken: bool
+) -> None:
+    world = await a_world(3, "Parallel")
+    world.watch(*every_invariant(world, None if leaders is None else lambda: 1))
+    (address,) = (found.ip for found in world.kubelet.sandboxes.values() if found.name == "kvstore-2")
+    world.application.answer(address, "DELETE", "/drain", "")
+    await world.run(limit_seconds=seconds)
+    await let_a_pod_serve_that_still_drains(world)
+    with pytest.raises(InvariantBroken, match=r"^I8Undone: ") if broken else contextlib.nullcontext():
+        await world.run(limit_seconds=1)
+
+
 async def test_the_lid_alone_keeps_the_controller_from_breaking_any() -> None:
     world = await a_world(3, "Parallel")
-    world.watch(*every_invariant(world))
+    world.watch(*every_invariant(world, lambda: 1))
     await set_strategy(world, {"type": "RollingUpdate", "rollingUpdate": {"partition": 0}})
     User(world).roll_out("kvstore:2")
     User(world).scale(2)

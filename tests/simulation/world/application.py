@@ -48,6 +48,9 @@ class Declared(NamedTuple):
     members: tuple[str, ...]
 
 
+ONE_MOMENT = 0.1
+"""Seconds between two words to one process for which nobody can have had a reason who knew of both."""
+
 IN_PROGRESS: tuple[int, Json] = (202, {"progress": 1})
 
 
@@ -104,6 +107,7 @@ class Application:
         self.load = 0
         self.free: list[str] = []
         self._begun: dict[tuple[Holder, str], float] = {}
+        self._undone: dict[tuple[Holder, str], float] = {}
         self._moves: Moves | None = None
         self._has_membership = False
         self._scripts: dict[str, list[_Script]] = {}
@@ -150,6 +154,13 @@ class Application:
         sandbox = self._kubelet.sandboxes.get(uid)
         holder = _holder(sandbox) if sandbox else None
         return holder is not None and (holder, hook) in self._begun
+
+    def was_told_both(self, uid: str, hook: str) -> bool:
+        """Whether it was told to begin this, and had been told to undo it a moment ago."""
+        return any(
+            holder.uid == uid and name == hook and since - self._undone.get((holder, name), 0.0) < ONE_MOMENT
+            for (holder, name), since in self._begun.items()
+        )
 
     def settled_members(self) -> frozenset[str] | None:
         """The UIDs of the last declaration's members once every key is with its owner; None until then."""
@@ -204,6 +215,7 @@ class Application:
                 return 200, {"inFlight": -1 if left is None else math.ceil(left * 10)}
             case "DELETE", "drain" | "migrate":
                 self._begun.pop((holder, hook), None)
+                self._undone[holder, hook] = self._timeline.now
                 return 200, {}
             case "POST", "restore":
                 return _progress(self._left(holder, hook, self.restore_seconds, begin=True))

@@ -17,8 +17,8 @@ from tests.simulation.world.invariants.service import I1Budget, I2Drained, I3Jud
 from tests.simulation.world.world import Invariant, World
 
 
-def every_invariant(world: World, leaders: Callable[[], int] = lambda: 1) -> tuple[Invariant, ...]:
-    """All of them, for `world.watch`; `leaders` counts the replicas that believe that they lead."""
+def every_invariant(world: World, leaders: Callable[[], int] | None = None) -> tuple[Invariant, ...]:
+    """All of them, for `world.watch`; `leaders` counts the replicas that lead, None where all are meant to."""
     return (
         I1Budget(world),
         I2Drained(world),
@@ -26,10 +26,10 @@ def every_invariant(world: World, leaders: Callable[[], int] = lambda: 1) -> tup
         I4Paused(world),
         I5Revision(world),
         I6Explained(),
-        I8Undone(world),
+        I8Undone(world, asks_twice=leaders is None),
         I9Generations(),
         I10Status(world),
         I11Outdated(world),
-        I12OneLeader(leaders),
+        I12OneLeader(leaders or (lambda: 1)),
         I13Soaked(world),
     )

@@ -14,11 +14,13 @@ from tests.simulation.world.world import World
 class I8Undone(Rule):
     """A hook that was begun is completed or undone: no pod is let into service again while its drain stands.
 
-    Where the drain has an undo. What is still open at the end of a run is judged by `Scenario.assert_settled`.
+    Where the drain has an undo. What is still open at the end of a run is judged by `Scenario.assert_settled`. Where
+    two replicas ask (`asks_twice`), which only the Lease prevents, one may begin anew what the other has just undone.
     """
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, *, asks_twice: bool = False) -> None:
         self._world = world
+        self._asks_twice = asks_twice
 
     def on_change(self, change: Change) -> str | None:
         if change.plural != "pods" or change.who != OPERATOR or change.before is None or change.after is None:
@@ -26,7 +28,10 @@ class I8Undone(Rule):
         opens = is_true(change.after, names.SERVING) and not is_true(change.before, names.SERVING)
         undoable = (rollout_spec(self._world).get("drain") or {}).get("undo") is not None
         application, uid = self._world.application, change.after["metadata"]["uid"]
-        if opens and undoable and application.has_begun(uid, "drain") and not application.has_lied("drain", uid=uid):
+        excused = application.has_lied("drain", uid=uid) or (
+            self._asks_twice and application.was_told_both(uid, "drain")
+        )
+        if opens and undoable and application.has_begun(uid, "drain") and not excused:
             return f"{change.name} was let into service, and its application still drains"
         return None
 
