@@ -120,8 +120,9 @@ images: setup ## Build the images of the operator and of the sample application,
 	$(CLUSTER) load statefulrollout:dev kvstore:dev
 
 e2e: setup ## The scenarios on the real cluster: side by side, then one by one those that stop the operator
-	$(BIN)/pytest e2e/scenarios -m "not operator_down" -n 3 --dist loadgroup --ignore=e2e/scenarios/recipes
-	$(BIN)/pytest e2e/scenarios -m operator_down
+	$(BIN)/pytest e2e/scenarios -m "not operator_down" -n 3 --dist loadgroup --ignore=e2e/scenarios/recipes \
+	    --durations 20
+	$(BIN)/pytest e2e/scenarios -m operator_down --durations 20
 
 recipes: cluster images ## The systems of docs/recipes under load, with StatefulRollout and with Kubernetes alone, and the figures
 	base=$$($(CLUSTER) base-image)

@@ -12,7 +12,7 @@ import pytest
 from tests.simulation.crash_points import points_of, try_point
 from tests.simulation.plays import PLAYS, Play
 
-EVERY = 90
+EVERY = 150
 
 
 @pytest.mark.parametrize("play", PLAYS, ids=lambda play: play.name)
