@@ -24,9 +24,11 @@ from statefulrollout import health
 from statefulrollout.errors import InvalidSettings, KubeError
 from statefulrollout.handlers import Sources
 from statefulrollout.kube import webhook
-from statefulrollout.kube.certificates import Certificates
+from statefulrollout.kube.authority import OwnAuthority
+from statefulrollout.kube.certificates import Certificates, Source
 from statefulrollout.kube.client import Kube
 from statefulrollout.kube.evictions import Evictions
+from statefulrollout.kube.foreign_secret import ForeignSecret
 from statefulrollout.kube.leader import Leader, LeaseTimes
 from statefulrollout.kube.queue import WorkQueue
 from statefulrollout.kube.reflector import Key
@@ -69,9 +71,9 @@ async def operate(settings: Settings) -> None:
         leader = build_leader(kube, settings)
         certificates = Certificates(
             kube,
+            build_source(kube, settings),
             namespace=settings.namespace,
             service=settings.webhook_service,
-            secret=settings.webhook_secret,
             configuration=settings.webhook_configuration,
         )
 
@@ -114,6 +116,13 @@ async def listen(
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
     await web.TCPSite(runner, port=port, ssl_context=context).start()
+
+
+def build_source(kube: Kube, settings: Settings) -> Source:
+    """Build what the webhook's certificates come from, for the name by which the API server calls the Service."""
+    make = OwnAuthority if settings.webhook_certificates_kept_by == "operator" else ForeignSecret
+    host = f"{settings.webhook_service}.{settings.namespace}.svc"
+    return make(kube, namespace=settings.namespace, secret=settings.webhook_secret, host=host)
 
 
 def build_leader(kube: Kube, settings: Settings) -> Leader:

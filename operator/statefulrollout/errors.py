@@ -3,6 +3,7 @@
     StatefulRolloutError
     ├── InvalidSettings       an environment variable is missing or wrong; says which, and what it should be
     ├── NotLeader             another replica holds the Lease; nothing may be touched any more
+    ├── UnusableSecret        a Secret that others keep cannot be served from; says which key, and the remedy
     └── KubeError             the API server did not do what was asked
         ├── Unavailable       no answer: connection, TLS, credentials or time; the call may or may not have happened
         └── ApiError          an answer of 300 or more: status, reason, body
@@ -32,6 +33,18 @@ class InvalidSettings(StatefulRolloutError):
 
 class NotLeader(StatefulRolloutError):
     """The Lease is not ours, or its time is over."""
+
+
+class UnusableSecret(StatefulRolloutError):
+    """What others keep in a Secret is not what it shall be; only they can mend it.
+
+    Attributes:
+        remedy: what they can do, as one sentence.
+    """
+
+    def __init__(self, problem: str, *, remedy: str):
+        self.remedy = remedy
+        super().__init__(problem)
 
 
 class KubeError(StatefulRolloutError):

@@ -26,7 +26,10 @@ class Settings(BaseSettings):
     lease_duration_seconds: int = Field(15, ge=3, le=300)
     lease_renew_deadline_seconds: float = Field(10, gt=0)
     lease_retry_seconds: float = Field(2, gt=0)
-    webhook_secret: str = Field(min_length=1, description="the Secret, created empty, for the webhook's certificates")
+    webhook_secret: str = Field(min_length=1, description="the Secret with the webhook's certificates")
+    webhook_certificates_kept_by: Literal["operator", "others"] = Field(
+        "operator", description="operator: its Secret, created empty, is filled by us; others: its Secret is only read"
+    )
     webhook_configuration: str = Field(min_length=1, description="the name of both webhook configurations that call us")
     webhook_service: str = Field(min_length=1, description="the Service through which it does")
     webhook_port: int = Field(9443, ge=0, le=65535)

@@ -30,6 +30,7 @@ def test_what_the_chart_sets_is_read_and_the_rest_has_defaults(monkeypatch: pyte
         10443,
     )
     assert (settings.health_port, settings.log_format, settings.lease_duration_seconds) == (8080, "json", 15)
+    assert settings.webhook_certificates_kept_by == "operator"
 
 
 @pytest.mark.parametrize("name", NEEDED)
@@ -44,6 +45,11 @@ def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, name: str) ->
     [
         ("WEBHOOK_PORT", "many", "WEBHOOK_PORT is wrong.*valid integer.*got 'many'"),
         ("WEBHOOK_PORT", "70000", "WEBHOOK_PORT is wrong.*less than or equal to 65535"),
+        (
+            "WEBHOOK_CERTIFICATES_KEPT_BY",
+            "me",
+            "KEPT_BY is wrong.*'operator' or 'others'.*others: its Secret is only read",
+        ),
         ("LOG_FORMAT", "xml", "LOG_FORMAT is wrong.*'json' or 'console'"),
         ("NAMESPACE", "", "NAMESPACE is wrong.*at least 1 character.*the operator's own namespace"),
         ("WORKERS", "0", "WORKERS is wrong.*greater than or equal to 1"),

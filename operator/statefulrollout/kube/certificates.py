@@ -1,9 +1,10 @@
-"""Keeps the webhook's TLS alive without anybody's help: the Secret, the webhook configuration, the served chain.
+"""Keeps the webhook's TLS alive: what a source gives is published, then served.
 
-The order is what makes a renewal gapless: the replicas agree on the Secret by compare-and-swap, then its CAs go into
-the `caBundle` of the configuration, and only *then* is the leaf served that needs them. A new leaf is loaded into the
-live TLS context, for new handshakes. All of it is looked at again every minute: what others overwrite comes back.
-What is in the Secret is decided in `kube/pki.py`; what the webhook answers, in `kube/webhook.py`.
+The order is what makes a renewal gapless: the CAs go into the `caBundle` of the configurations, and only *then* is the
+leaf served that needs them, in new handshakes of the running server. All of it is looked at again every minute: what
+others overwrite comes back. One of two sources decides what is given: the operator's own authority
+(`kube/authority.py`), or a Secret that others keep (`kube/foreign_secret.py`). What the webhook answers is in
+`kube/webhook.py`.
 """
 
 from __future__ import annotations
@@ -11,24 +12,31 @@ from __future__ import annotations
 import asyncio
 import base64
 import random
-import ssl
-import tempfile
 from collections.abc import Callable
-from datetime import UTC, datetime
-from pathlib import Path
+from typing import Protocol
 
 import structlog
 
-from statefulrollout.errors import Conflict, KubeError, NotFound
+from statefulrollout.errors import KubeError, NotFound, UnusableSecret
 from statefulrollout.kube import paths
 from statefulrollout.kube.client import JSON_PATCH, Json, Kube
-from statefulrollout.kube.pki import Material, decide_material
+from statefulrollout.kube.pki import Credentials
+from statefulrollout.kube.tls import LiveContext
 
 log = structlog.stdlib.get_logger(__name__)
 
 CHECK_SECONDS = 60.0
 _RETRY_SECONDS = 1.0
-_TRIES_TO_AGREE = 5
+
+
+class Source(Protocol):
+    """Decides what is served, and what callers are told to trust; every replica has one, and all come to the same."""
+
+    async def obtain(self) -> Credentials:
+        """What to serve now; raises `KubeError` or `UnusableSecret` where there is nothing that can be served."""
+
+    def build_bundle(self, credentials: Credentials, published: bytes) -> bytes:
+        """What to publish for them where `published` (empty, or anything at all) is now; itself where that is right."""
 
 
 class Certificates:
@@ -39,28 +47,18 @@ class Certificates:
         loaded: set once a leaf is served that the API server has been told to trust.
     """
 
-    def __init__(
-        self,
-        kube: Kube,
-        *,
-        namespace: str,
-        service: str,
-        secret: str,
-        configuration: str,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-    ):
-        """`secret` is of `namespace`, as is `service`; `configuration` names both webhook configurations."""
-        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.context.minimum_version = ssl.TLSVersion.TLSv1_2
+    def __init__(self, kube: Kube, source: Source, *, namespace: str, service: str, configuration: str):
+        """`service` is of `namespace`; `configuration` names both webhook configurations."""
+        self._live = LiveContext()
+        self.context = self._live.context
         self.loaded = asyncio.Event()
         self._kube = kube
+        self._source = source
         self._namespace = namespace
         self._service = service
-        self._secret = paths.secrets(namespace, secret)
         kinds = (paths.mutatingwebhookconfigurations, paths.validatingwebhookconfigurations)
         self._configurations = [kind(name=configuration) for kind in kinds]
-        self._clock = clock
-        self._served: Material | None = None
+        self._served: Credentials | None = None
 
     async def run(self) -> None:
         """Look and mend until cancelled."""
@@ -70,75 +68,70 @@ class Certificates:
                 await self.ensure()
                 failures = 0
                 wait = CHECK_SECONDS
-            except KubeError as error:
+            except (KubeError, UnusableSecret) as error:
                 log.warning("the webhook's certificates are not in order", error=str(error), remedy=_remedy_of(error))
                 wait = min(CHECK_SECONDS, _RETRY_SECONDS * 2.0**failures)
                 failures = min(failures + 1, 10)
             await asyncio.sleep(wait * random.uniform(0.8, 1.2))  # noqa: S311 - jitter, not a secret
 
     async def ensure(self) -> None:
-        """Look once, and mend what is not as it shall be; raises `KubeError` where the API server does not let us."""
-        material = await self._agree()
-        await self._publish(material.bundle)
-        self._serve(material)
+        """Look once, and mend what is not as it shall be; what was served before is served on where that fails.
 
-    async def _agree(self) -> Material:
-        """The Secret's content, renewed where it is due; of several replicas that renew, one wins."""
-        for tries_left in reversed(range(_TRIES_TO_AGREE)):
-            secret = await self._kube.call("GET", self._secret)
-            data = secret.get("data") or {}
-            stored = Material.of(data)
-            wanted = decide_material(stored, f"{self._service}.{self._namespace}.svc", self._clock())
-            if wanted == stored:
-                break
-            secret["data"] = {**data, **wanted.data()}
-            try:
-                await self._kube.call("PUT", self._secret, body=secret)
-            except Conflict:
-                if not tries_left:
-                    raise
-            else:
-                log.info("made new certificates for the webhook", secret=self._secret)
-                break
-        return wanted
+        Raises:
+            KubeError: the API server does not let us.
+            UnusableSecret: others keep the Secret, and what is in it is not good.
+        """
+        credentials = await self._source.obtain()
+        await self._publish(credentials)
+        if credentials != self._served:
+            self._live.serve(credentials)
+            self._served = credentials
+            self.loaded.set()
 
-    async def _publish(self, bundle: bytes) -> None:
+    async def _publish(self, credentials: Credentials) -> None:
         for path in self._configurations:
             configuration = await self._kube.call("GET", path)
-            patch = build_bundle_patch(configuration, self._namespace, self._service, bundle)
+            patch = build_bundle_patch(
+                configuration,
+                self._namespace,
+                self._service,
+                lambda published: self._source.build_bundle(credentials, published),
+            )
             if patch:
                 await self._kube.call("PATCH", path, body=patch, content_type=JSON_PATCH)
 
-    def _serve(self, material: Material) -> None:
-        if material == self._served:
-            return
-        # OpenSSL reads chains from files only; they live for the moment of reading, in a directory of our own.
-        with tempfile.TemporaryDirectory() as directory:
-            chain, key = Path(directory, "tls.crt"), Path(directory, "tls.key")
-            chain.write_bytes(material.leaf)
-            key.write_bytes(material.leaf_key)
-            self.context.load_cert_chain(chain, key)
-        self._served = material
-        self.loaded.set()
 
+def build_bundle_patch(
+    configuration: Json, namespace: str, service: str, build_bundle: Callable[[bytes], bytes]
+) -> list[Json]:
+    """Build the JSON Patch that gives every webhook that calls the Service its bundle; empty where all have it.
 
-def build_bundle_patch(configuration: Json, namespace: str, service: str, bundle: bytes) -> list[Json]:
-    """Build the JSON Patch that gives `bundle` to every webhook that calls the Service; empty where all have it."""
-    value = base64.b64encode(bundle).decode()
+    `build_bundle` is told what the webhook has now.
+    """
     patch: list[Json] = []
     for index, webhook in enumerate(configuration.get("webhooks") or ()):
         client = webhook["clientConfig"]
         target = client.get("service") or {}
         ours = (target.get("namespace"), target.get("name")) == (namespace, service)
-        if ours and client.get("caBundle") != value:
+        if not ours:
+            continue
+        published = base64.b64decode(client.get("caBundle") or "")
+        bundle = build_bundle(published)
+        if bundle != published:
             patch += [
                 {"op": "test", "path": f"/webhooks/{index}/name", "value": webhook["name"]},
-                {"op": "add", "path": f"/webhooks/{index}/clientConfig/caBundle", "value": value},
+                {
+                    "op": "add",
+                    "path": f"/webhooks/{index}/clientConfig/caBundle",
+                    "value": base64.b64encode(bundle).decode(),
+                },
             ]
     return patch
 
 
-def _remedy_of(error: KubeError) -> str:
+def _remedy_of(error: KubeError | UnusableSecret) -> str:
+    if isinstance(error, UnusableSecret):
+        return error.remedy
     if isinstance(error, NotFound):
         return "the chart creates it; install the chart again, or correct its name in the operator's environment"
     return "tried again until it works; pods are admitted without the readiness gate meanwhile"

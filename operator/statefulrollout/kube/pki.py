@@ -1,7 +1,7 @@
 """Making and judging the webhook's certificates: a small CA, and a leaf for the Service's name.
 
 Pure but for the randomness of keys: `decide_material` says what a Secret shall hold, given what it holds and the time.
-`kube/certificates.py` carries it out. Certificates are renewed after two thirds of their life.
+`kube/authority.py` carries it out. Certificates are renewed after two thirds of their life.
 """
 
 from __future__ import annotations
@@ -22,6 +22,18 @@ LEAF_LIFE = timedelta(days=90)
 _BACKDATED = timedelta(hours=1)
 """So that a machine whose clock is behind ours accepts a new certificate."""
 _SECRET_KEYS = ("ca.crt", "ca.key", "tls.crt", "tls.key")
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """What a server shows, and what its callers must trust, all of it PEM.
+
+    `chain` is the leaf, followed by intermediates if there are any; `key` is the leaf's.
+    """
+
+    bundle: bytes
+    chain: bytes
+    key: bytes
 
 
 @dataclass(frozen=True)
@@ -49,6 +61,10 @@ class Material:
         values = (self.bundle, self.ca_key, self.leaf, self.leaf_key)
         return {key: base64.b64encode(value).decode() for key, value in zip(_SECRET_KEYS, values, strict=True)}
 
+    def credentials(self) -> Credentials:
+        """What of it is served and published."""
+        return Credentials(self.bundle, self.leaf, self.leaf_key)
+
 
 def decide_material(stored: Material | None, host: str, now: datetime) -> Material:
     """What the Secret shall hold: `stored` itself while it is good, else renewed as far as it needs to be.
@@ -73,6 +89,34 @@ def decide_material(stored: Material | None, host: str, now: datetime) -> Materi
     return _with_new_leaf(stored.bundle, ca, ca_key, host, now)
 
 
+def build_bundle_beside(bundle: bytes, published: bytes, now: datetime) -> bytes:
+    """Build what is to be published: `bundle`, followed by what was `published` before it and is still valid.
+
+    Of what was before, as many are kept as `bundle` has: one in the usual case. Whoever serves by one of those goes on
+    being trusted. Built once more from what it returned, it is the same. Raises `ValueError` where `bundle` is no PEM.
+    """
+    wanted = certificates_of(bundle)
+    try:
+        before = certificates_of(published)
+    except ValueError:
+        before = []
+    kept = [one for one in before if one not in wanted and now < one.not_valid_after_utc]
+    return pem_of(*wanted, *kept[: len(wanted)])
+
+
+def certificates_of(pem: bytes) -> list[x509.Certificate]:
+    """Read one certificate or more. Raises `ValueError` where there is none, or one that cannot be read."""
+    try:
+        return x509.load_pem_x509_certificates(pem)
+    except x509.InvalidVersion as error:
+        raise ValueError(str(error)) from error
+
+
+def pem_of(*certificates: x509.Certificate) -> bytes:
+    """Write them one after the other, and nothing else."""
+    return b"".join(one.public_bytes(serialization.Encoding.PEM) for one in certificates)
+
+
 def _made_anew(host: str, now: datetime, previous: tuple[x509.Certificate, ...] = ()) -> Material:
     key = ec.generate_private_key(ec.SECP256R1())
     subject = _name_of(f"statefulrollout webhook CA {now:%Y-%m-%d}")
@@ -93,8 +137,7 @@ def _made_anew(host: str, now: datetime, previous: tuple[x509.Certificate, ...] 
         .add_extension(usage, critical=True)
         .sign(key, hashes.SHA256())
     )
-    bundle = b"".join(one.public_bytes(serialization.Encoding.PEM) for one in (ca, *previous))
-    return _with_new_leaf(bundle, ca, key, host, now)
+    return _with_new_leaf(pem_of(ca, *previous), ca, key, host, now)
 
 
 def _with_new_leaf(
@@ -108,7 +151,7 @@ def _with_new_leaf(
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .sign(ca_key, hashes.SHA256())
     )
-    return Material(bundle, _pem_of(ca_key), leaf.public_bytes(serialization.Encoding.PEM), _pem_of(key))
+    return Material(bundle, _pem_of_key(ca_key), pem_of(leaf), _pem_of_key(key))
 
 
 def _builder(
@@ -165,7 +208,7 @@ def _key_of(pem: bytes) -> ec.EllipticCurvePrivateKey:
     return key
 
 
-def _pem_of(key: ec.EllipticCurvePrivateKey) -> bytes:
+def _pem_of_key(key: ec.EllipticCurvePrivateKey) -> bytes:
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )

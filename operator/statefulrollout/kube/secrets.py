@@ -1,4 +1,4 @@
-"""Reads Secrets for hooks where their owner has granted it: the chart gives no right to any but the operator's own.
+"""Reads Secrets for hooks where their owner has granted it: the chart gives no right to any but the webhook's.
 
 What was read is kept for a short while: a hook asks again and again.
 """

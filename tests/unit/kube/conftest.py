@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import AsyncIterator, Callable, Iterator, MutableMapping
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from aiohttp.test_utils import TestServer
 from statefulrollout.api import names
 from statefulrollout.kube.client import Kube
 from tests.unit.kube.fake_api import FakeApi, answer
+from tests.unit.kube.webhook_service import Clock
 
 VERSION = {"groupVersion": names.API_VERSION, "version": names.VERSION}
 
@@ -57,6 +59,28 @@ async def connect(server: TestServer) -> AsyncIterator[Callable[[str], Kube]]:
 @pytest.fixture
 async def kube(connect: Callable[[str], Kube]) -> Kube:
     return connect("operator")
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+async def serve() -> AsyncIterator[Callable[[ssl.SSLContext], Awaitable[int]]]:
+    """Serve with a context on a port of loopback, which is returned."""
+    runners: list[web.AppRunner] = []
+
+    async def serve(context: ssl.SSLContext) -> int:
+        runner = web.AppRunner(web.Application())
+        await runner.setup()
+        runners.append(runner)
+        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
+        return int(runner.addresses[0][1])
+
+    yield serve
+    for runner in runners:
+        await runner.cleanup()
 
 
 @pytest.fixture

@@ -1,105 +1,53 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import ssl
-from collections.abc import AsyncIterator, Callable, MutableMapping
+from collections.abc import Callable, MutableMapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from aiohttp import web
 from cryptography import x509
 
 from statefulrollout.errors import Conflict, NotFound
 from statefulrollout.kube import certificates as certificates_module
 from statefulrollout.kube import paths
+from statefulrollout.kube.authority import OwnAuthority
 from statefulrollout.kube.certificates import Certificates, build_bundle_patch
 from statefulrollout.kube.client import Kube
 from statefulrollout.kube.pki import CA_LIFE, LEAF_LIFE, Material, decide_material
 from tests.unit.kube.fake_api import FakeApi, refuse
 from tests.unit.kube.waiting import until
+from tests.unit.kube.webhook_service import (
+    CONFIGURATION,
+    HOST,
+    Clock,
+    bundle_for_evictions_in,
+    bundle_in,
+    put_configurations,
+    served_on,
+)
 
-HOST = "webhook.operators.svc"
 SECRET = paths.secrets("operators", "webhook")
-CONFIGURATION = paths.mutatingwebhookconfigurations(name="webhook")
-EVICTIONS = paths.validatingwebhookconfigurations(name="webhook")
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = datetime.now(UTC)
-
-    def __call__(self) -> datetime:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture
 async def certificates(api: FakeApi, connect: Callable[[str], Kube], clock: Clock) -> Callable[[], Certificates]:
     """Make a replica; the Secret and the configurations are as the chart leaves them."""
     api.put(SECRET, {"type": "Opaque"})
-    service = {"namespace": "operators", "name": "webhook", "path": "/mutate-pod"}
-    foreign = {"namespace": "operators", "name": "other"}
-    webhooks = [
-        {"name": "other.example", "clientConfig": {"service": foreign}},
-        {"name": "pods.statefulrollout.dev", "clientConfig": {"service": service}},
-    ]
-    api.put(CONFIGURATION, {"webhooks": webhooks})
-    api.put(EVICTIONS, {"webhooks": [{"name": "evictions.statefulrollout.dev", "clientConfig": {"service": service}}]})
+    put_configurations(api)
 
     def replica() -> Certificates:
-        return Certificates(
-            connect("replica"),
-            namespace="operators",
-            service="webhook",
-            secret="webhook",
-            configuration="webhook",
-            clock=clock,
-        )
+        kube = connect("replica")
+        source = OwnAuthority(kube, namespace="operators", secret="webhook", host=HOST, clock=clock)
+        return Certificates(kube, source, namespace="operators", service="webhook", configuration="webhook")
 
     return replica
-
-
-@pytest.fixture
-async def serve() -> AsyncIterator[Callable[[ssl.SSLContext], Any]]:
-    runners: list[web.AppRunner] = []
-
-    async def serve(context: ssl.SSLContext) -> int:
-        runner = web.AppRunner(web.Application())
-        await runner.setup()
-        runners.append(runner)
-        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
-        return int(runner.addresses[0][1])
-
-    yield serve
-    for runner in runners:
-        await runner.cleanup()
-
-
-def bundle_in(api: FakeApi) -> bytes:
-    return base64.b64decode(api.objects[CONFIGURATION]["webhooks"][1]["clientConfig"]["caBundle"])
 
 
 def stored_in(api: FakeApi) -> Material:
     material = Material.of(api.objects[SECRET]["data"])
     assert material is not None
     return material
-
-
-async def served_on(port: int, bundle: bytes) -> int:
-    """Shake hands as the API server does, trusting `bundle` only; returns the serial number of what is served."""
-    context = ssl.create_default_context(cadata=bundle.decode())
-    context.verify_flags |= ssl.VERIFY_X509_STRICT
-    _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context, server_hostname=HOST)
-    der = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
-    writer.close()
-    await writer.wait_closed()
-    return x509.load_der_x509_certificate(der).serial_number
 
 
 def serial_of(material: Material) -> int:
@@ -116,7 +64,7 @@ async def test_an_empty_secret_is_filled_and_what_is_served_is_trusted(
     assert replica.loaded.is_set()
     assert await served_on(port, bundle_in(api)) == serial_of(stored_in(api))
     assert "caBundle" not in api.objects[CONFIGURATION]["webhooks"][0]["clientConfig"]
-    assert base64.b64decode(api.objects[EVICTIONS]["webhooks"][0]["clientConfig"]["caBundle"]) == bundle_in(api)
+    assert bundle_for_evictions_in(api) == bundle_in(api)
 
 
 async def test_what_is_in_order_is_left_alone(api: FakeApi, certificates: Callable[[], Certificates]) -> None:
@@ -205,7 +153,7 @@ async def test_a_bundle_that_somebody_overwrote_comes_back(
 def test_the_patch_names_the_webhook_that_it_means() -> None:
     ours = {"service": {"namespace": "operators", "name": "webhook"}}
     configuration = {"webhooks": [{"name": "a", "clientConfig": {"url": "x"}}, {"name": "b", "clientConfig": ours}]}
-    assert build_bundle_patch(configuration, "operators", "webhook", b"pem") == [
+    assert build_bundle_patch(configuration, "operators", "webhook", lambda _: b"pem") == [
         {"op": "test", "path": "/webhooks/1/name", "value": "b"},
         {"op": "add", "path": "/webhooks/1/clientConfig/caBundle", "value": "cGVt"},
     ]

@@ -9,15 +9,20 @@ import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import aiohttp
 import pytest
 from aiohttp.test_utils import unused_port
 
 from statefulrollout import settings
+from statefulrollout.__main__ import build_source
 from statefulrollout.kube import paths
+from statefulrollout.kube.authority import OwnAuthority
+from statefulrollout.kube.foreign_secret import ForeignSecret
 from statefulrollout.kube.leader import LOST_EXIT_CODE
 from tests.unit.kube.fake_api import FakeApi
+from tests.unit.kube.recorder import RecordedKube
 
 LEASE = paths.leases("operators", "lease")
 SECRET = paths.secrets("operators", "webhook")
@@ -84,6 +89,20 @@ async def operator(api: FakeApi, kubeconfig: Path) -> AsyncIterator[Operator]:
     if process.returncode is None:
         process.kill()
         await process.wait()
+
+
+@pytest.mark.parametrize(("kept_by", "source"), [("operator", OwnAuthority), ("others", ForeignSecret)])
+def test_who_keeps_the_certificates_is_a_setting(kept_by: Literal["operator", "others"], source: type) -> None:
+    told = settings.Settings(
+        namespace="operators",
+        pod_name="operator-0",
+        lease_name="lease",
+        webhook_secret="webhook",
+        webhook_certificates_kept_by=kept_by,
+        webhook_configuration="webhook",
+        webhook_service="webhook",
+    )
+    assert isinstance(build_source(RecordedKube(), told), source)
 
 
 async def test_it_becomes_ready_leads_and_hands_over_when_told_to_stop(api: FakeApi, operator: Operator) -> None:
