@@ -33,7 +33,7 @@ ALL_ON: Values = {
     "authorPolicy": {"enabled": True},
     "exec": {"enabled": True},
     "userRoles": {"enabled": True},
-    "webhook": {"port": 10443},
+    "webhook": {"port": 10443, "existingSecret": "webhook-tls"},
     "logging": {"format": "console", "level": "debug"},
     "serviceAccount": {"create": True, "name": "roller", "annotations": {"a": "b"}},
     "resources": {"requests": {"cpu": 1, "memory": "1Gi"}, "limits": {"cpu": "2", "memory": "2Gi"}},
@@ -67,6 +67,7 @@ MATRIX: Mapping[str, Values] = {
     "image by digest": {"image": {"digest": "sha256:" + "a" * 64}},
     "one replica": {"replicas": 1},
     "CRDs not kept": {"crds": {"keep": False}},
+    "certificates kept by others": {"webhook": {"existingSecret": "webhook-tls"}},
     "part of another chart": {"global": {"anything": 1}},
 }
 

@@ -5,11 +5,12 @@ import re
 from typing import Any
 
 import pytest
+import yaml
 from pydantic.alias_generators import to_camel
 
 from statefulrollout.api import names
 from statefulrollout.api.walk import calls_of
-from tests.chart.render import NAMESPACE, Manifest, render, the
+from tests.chart.render import CHART, MATRIX, NAMESPACE, RELEASE, Manifest, render, the
 from tests.chart.test_lid import value_of
 
 STATEFULSET = {"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "kvstore", "uid": "u", "controller": True}
@@ -113,10 +114,40 @@ def test_a_replica_that_is_told_to_go_still_answers_for_a_while() -> None:
     assert container["lifecycle"] == {"preStop": {"sleep": {"seconds": 5}}}
 
 
+def environment_of(manifests: list[Manifest]) -> dict[str, str | None]:
+    """The operator's variables without their prefix; None where the pod fills them in."""
+    (container,) = the(manifests, "Deployment")["spec"]["template"]["spec"]["containers"]
+    return {variable["name"].removeprefix("STATEFULROLLOUT_"): variable.get("value") for variable in container["env"]}
+
+
+@pytest.mark.parametrize("values", MATRIX.values(), ids=MATRIX)
+def test_the_chart_creates_the_secret_that_the_operator_keeps_and_no_other(values: Manifest) -> None:
+    manifests = render(values)
+    env = environment_of(manifests)
+    created = [m["metadata"]["name"] for m in manifests if m["kind"] == "Secret"]
+    if given := values.get("webhook", {}).get("existingSecret"):
+        assert (env["WEBHOOK_SECRET"], env["WEBHOOK_CERTIFICATES_KEPT_BY"], created) == (given, "others", [])
+    else:
+        assert "WEBHOOK_CERTIFICATES_KEPT_BY" not in env
+        assert created == [env["WEBHOOK_SECRET"]]
+
+
+def test_the_certificate_that_the_readme_shows_is_for_the_service_that_it_installs() -> None:
+    page = (CHART / "README.md").read_text()
+    (block,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    certificate = yaml.safe_load(block)
+    (secret,) = re.findall(r"--set webhook.existingSecret=(\S+)", page)
+    (installed,) = set(re.findall(r"helm (?:upgrade --)?install (\S+) \S+ --namespace (\S+)", page))
+    service = the(render(), "Service")["metadata"]["name"]
+    assert installed == (RELEASE, certificate["metadata"]["namespace"])
+    assert certificate["spec"]["dnsNames"] == [f"{service}.{installed[1]}.svc"]
+    assert certificate["spec"]["secretName"] == secret
+    assert "server auth" in certificate["spec"]["usages"]
+
+
 def test_the_operator_is_told_the_names_that_it_may_write_to() -> None:
     manifests = render()
-    (container,) = the(manifests, "Deployment")["spec"]["template"]["spec"]["containers"]
-    env = {variable["name"].removeprefix("STATEFULROLLOUT_"): variable.get("value") for variable in container["env"]}
+    env = environment_of(manifests)
     rules = the(manifests, "Role")["rules"] + the(manifests, "ClusterRole", "statefulrollout")["rules"]
     narrowed = [rule for rule in rules if "resourceNames" in rule]
     named = {resource: rule["resourceNames"] for rule in narrowed for resource in rule["resources"]}
@@ -126,7 +157,6 @@ def test_the_operator_is_told_the_names_that_it_may_write_to() -> None:
         "mutatingwebhookconfigurations": [env["WEBHOOK_CONFIGURATION"]],
         "validatingwebhookconfigurations": [env["WEBHOOK_CONFIGURATION"]],
     }
-    assert env["WEBHOOK_SECRET"] == the(manifests, "Secret")["metadata"]["name"]
     assert env["WEBHOOK_SERVICE"] == the(manifests, "Service")["metadata"]["name"]
     for kind in ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"):
         assert env["WEBHOOK_CONFIGURATION"] == the(manifests, kind)["metadata"]["name"]

@@ -51,6 +51,15 @@ def test_no_value_but_exec_widens_a_right() -> None:
         assert not wider, f"{name}: {wider}"
 
 
+def test_a_secret_that_others_keep_is_only_read() -> None:
+    (reviewed,) = {line for line in rights_of(render())["Role statefulrollout"] if line.startswith("secrets")}
+    rights = rights_of(render({"webhook": {"existingSecret": "webhook-tls"}}))
+    expected = rights_of(render())
+    expected["Role statefulrollout"].remove(reviewed)
+    expected["Role statefulrollout"].append("secrets: get only webhook-tls")
+    assert rights == expected
+
+
 def test_nothing_is_granted_wholesale() -> None:
     lines = [line for rights in rights_of(render()).values() for line in rights]
     assert lines

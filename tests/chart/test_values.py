@@ -71,6 +71,8 @@ def test_the_readme_lists_every_value_with_its_default() -> None:
         ({"authorPolicy": {"enabled": "no"}}, "authorPolicy.enabled"),
         ({"webhook": {"port": 443}}, "webhook.port"),
         ({"webhook": {"port": 8080}}, "webhook.port"),
+        ({"webhook": {"existingSecret": "Not_A_Name"}}, "webhook.existingSecret"),
+        ({"webhook": {"existingSecret": "x-statefulrollout-webhook"}}, "webhook.existingSecret"),
         ({"logging": {"level": "chatty"}}, "logging.level"),
         ({"serviceAccount": {"create": False}}, "serviceAccount.name"),
         ({"resources": {"limit": {}}}, "limit"),

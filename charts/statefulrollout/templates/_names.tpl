@@ -17,6 +17,13 @@ the same cluster is refused by Helm instead of taking over the first one's objec
 {{ include "statefulrollout.name" . }}-webhook
 {{- end }}
 
+{{- define "statefulrollout.webhookSecretName" -}}
+{{- if eq .Values.webhook.existingSecret (include "statefulrollout.webhookName" .) -}}
+{{ fail "webhook.existingSecret: choose another name, since a release without this value has a Secret of this name, which Helm deletes" }}
+{{- end -}}
+{{ .Values.webhook.existingSecret | default (include "statefulrollout.webhookName" .) }}
+{{- end }}
+
 {{- define "statefulrollout.leaseName" -}}
 {{ include "statefulrollout.name" . }}-leader
 {{- end }}
