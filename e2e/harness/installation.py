@@ -10,6 +10,7 @@ import json
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,6 +105,16 @@ class Installation:
         self._scale(0)
         self.wait_for("the operator's pods to be gone", lambda: not self.pods())
 
+    def keep_off(self, node: str) -> None:
+        """Have no replica run on this node: where one does, a fresh one starts elsewhere."""
+        if any(pod["spec"]["nodeName"] == node for pod in self.pods()):
+            self.kubectl.run("cordon", node)
+            try:
+                self.stop()
+                self.start()
+            finally:
+                self.kubectl.run("uncordon", node)
+
     def start(self, replicas: int = 1) -> None:
         """Scale to so many and wait until all are ready."""
         self._scale(replicas)
@@ -140,6 +151,11 @@ class Installation:
         """SIGKILL to the leader's process; returns once it is dead. The kubelet starts the container again."""
         pod = self.leader()
         executioner.kill(pod["spec"]["nodeName"], container_id_of(pod))
+
+    def kill_all(self, executioner: Executioner) -> None:
+        """SIGKILL to every replica at once; returns once all are dead."""
+        with ThreadPoolExecutor() as threads:
+            list(threads.map(lambda pod: executioner.kill(pod["spec"]["nodeName"], container_id_of(pod)), self.pods()))
 
     def freeze(self, executioner: Executioner, seconds: float) -> Json:
         """SIGSTOP to the leader's process, and SIGCONT so many seconds later; returns its pod."""

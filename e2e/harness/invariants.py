@@ -18,7 +18,7 @@ from statefulrollout.api import names
 
 SCALE_DOWN, EVICTION = "scale-down", "eviction"
 BLIND_SECONDS = 1.0
-"""A pod that became unavailable by itself so recently may not have been seen yet by whoever decided."""
+"""What became unavailable or wanted without the operator's doing so recently may not have been seen by who decided."""
 CLOCK_SECONDS = 0.5
 """Between the moment at which a pod became Ready and the one at which its watcher heard of it."""
 
@@ -109,9 +109,11 @@ class I1Budget(Rule):
 
     def _is_away(self, ordinal: int, present: dict[int, Pod], now: float, before: Scene) -> bool:
         pod = present.get(ordinal)
-        if pod is not None and pod.leaves_for:
+        # One that was condemned and is wanted again is away from the scale-up on, as one that is missing.
+        called_back = pod is not None and pod.leaves_for == SCALE_DOWN
+        if pod is not None and pod.leaves_for and not called_back:
             return True
-        if pod is not None and pod.ready:
+        if pod is not None and pod.ready and not called_back:
             return False
         return now - before.away_since.get(ordinal, now) > BLIND_SECONDS
 

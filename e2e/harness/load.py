@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from dataclasses import dataclass
 
 from e2e.harness.api import Api, pod_path
@@ -27,6 +28,14 @@ class LoadClient:
     def timeline(self, bucket_ms: int = 1000) -> Json:
         """Requests, failures and latencies over time."""
         return self.api.get(self._path(f"/timeline?bucketMs={bucket_ms}"))
+
+    def failures(self) -> dict[float, int]:
+        """How many requests failed, by the second in which they were due (its beginning, since the epoch)."""
+        failed: Counter[float] = Counter()
+        for buckets in self.timeline().values():
+            for bucket in buckets:
+                failed[bucket["at"] / 1000] += bucket["failed"]
+        return {at: number for at, number in sorted(failed.items()) if number}
 
     def finish(self) -> Json:
         """Stop the clients, have every key read a last time, and return the final totals."""

@@ -22,7 +22,7 @@ from e2e.harness.load import LoadClient, complaints
 from e2e.harness.pods import Pod
 from e2e.kvstore.manifests import ADMIN_PORT, Kvstore, build_rollout, build_store
 from e2e.load.manifests import build_load
-from e2e.load.sampler import Event, event_of, lowest_serving, serving_over_time
+from e2e.load.sampler import Event, absences, event_of, lowest_serving, serving_over_time
 from statefulrollout.api import names
 
 NAME = "kvstore"
@@ -156,6 +156,10 @@ class Shop:
         """How many pods served from which moment on (seconds since the epoch)."""
         return serving_over_time(self._pod_events())
 
+    def absences(self, since: float) -> list[float]:
+        """How long each pod's place was without one that serves, since then (seconds since the epoch), in seconds."""
+        return absences(self._pod_events(), since)
+
     def history_of(self, plural: str) -> list[Change]:
         """Every change of one kind of object, in the order of the writes."""
         return [change for change in self.journal.history() if change.plural == plural]
@@ -185,9 +189,9 @@ class Shop:
         self.kubectl.run("set", "env", "statefulset", NAME, "-n", self.namespace, *assignments)
         return self.wait("the template's new revision", lambda: self.wanted if self.wanted != before else None)
 
-    def change_containers(self, containers: list[Json]) -> None:
-        """Change containers of the pod template by name, by a strategic merge patch."""
-        patch = json.dumps({"spec": {"template": {"spec": {"containers": containers}}}})
+    def change_containers(self, containers: list[Json], **pod: object) -> None:
+        """Change containers of the pod template by name, and fields of its pods, by a strategic merge patch."""
+        patch = json.dumps({"spec": {"template": {"spec": {**pod, "containers": containers}}}})
         before = self.wanted
         self.kubectl.run("patch", "statefulset", NAME, "-n", self.namespace, "-p", patch)
         self.wait("the template's new revision", lambda: self.wanted != before)

@@ -94,6 +94,22 @@ def lowest_serving(events: Sequence[Event], since: float = 0.0, until: float = f
     return min(before + [number for at, number in counts if since < at <= until], default=0)
 
 
+def absences(events: Iterable[Event], since: float) -> list[float]:
+    """How long no pod of a name served, in seconds: every gap that began after `since` and is over."""
+    serving: dict[str, set[str]] = {}
+    gone_at: dict[str, float] = {}
+    found = []
+    for event in events:
+        pods = serving.setdefault(event.name, set())
+        served = bool(pods)
+        (pods.add if event.serving else pods.discard)(event.uid)
+        if served and not pods:
+            gone_at[event.name] = event.at
+        elif pods and (gone := gone_at.pop(event.name, None)) is not None and gone > since:
+            found.append(event.at - gone)
+    return found
+
+
 def stages_of(events: Iterable[Event], until: float) -> list[Interval]:
     """What each pod went through, in order of time; what still lasts ends at `until`."""
     open_stages: dict[str, Interval] = {}

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
+from e2e.harness.api import Api
 from e2e.harness.drains import control_plane_of, draining, workers_of
+from e2e.harness.evictions import evict
+from e2e.harness.executioner import Executioner
 from e2e.harness.installation import Installation
 from e2e.harness.kubectl import Kubectl
 from e2e.harness.shop import Shop
@@ -79,8 +80,29 @@ def test_who_is_told_to_wait_reads_why_and_who_gives_up_leaves_nothing_behind(
     shop.assert_nobody_noticed()
 
 
+def test_a_drain_ends_though_every_replica_of_the_operator_is_killed_in_its_midst(
+    open_shop: OpenShop, kubectl: Kubectl, api: Api, installation: Installation, executioner: Executioner
+) -> None:
+    """While nobody is there to judge evictions, our disruption budget holds the only pod on the node."""
+    shop = open_shop(replicas=2, load_node=control_plane_of(kubectl))
+    moving = shop.pods[1]
+    assert pods_on(shop, moving.node) == [moving.name], "the scheduler put both pods on one node"
+    shop.set_faults(STUCK_DRAIN, 1)
+    with installation.as_users_have_it(), draining(kubectl, moving.node) as drain:
+        shop.await_stage(1, "Draining")
+        installation.await_ready(2)
+        installation.kill_all(executioner)
+        refused = evict(api, shop.namespace, moving.name)
+        assert "would violate the pod's disruption budget" in refused.message, refused
+        shop.set_faults({}, 1)
+        assert f"pod/{moving.name} evicted" in drain.finish()
+        shop.wait("every pod to serve elsewhere", lambda: all_serve(shop) and not pods_on(shop, moving.node))
+    shop.await_complete()
+    print("\n", shop.assert_nobody_noticed())
+
+
 def test_with_the_operator_down_nobody_evicts_a_pod_in_the_midst_of_its_migration(
-    open_shop: OpenShop, kubectl: Kubectl, installation: Installation
+    open_shop: OpenShop, api: Api, installation: Installation
 ) -> None:
     shop = open_shop(rollout={"migrate": {"apply": {"http": {"port": "admin", "path": "/migrate"}}}})
     shop.set_faults({"migrate": {"mode": "accept-202", "seconds": 600}}, 2)
@@ -88,14 +110,8 @@ def test_with_the_operator_down_nobody_evicts_a_pod_in_the_midst_of_its_migratio
     shop.await_stage(2, "Migrating")
     moving = shop.pods[2]
     with installation.down():
-        eviction = {
-            "apiVersion": "policy/v1",
-            "kind": "Eviction",
-            "metadata": {"name": moving.name, "namespace": shop.namespace},
-        }
-        path = f"/api/v1/namespaces/{shop.namespace}/pods/{moving.name}/eviction"
-        refused = kubectl.try_run("create", "--raw", path, "-f", "-", stdin=json.dumps(eviction))
-        assert "would violate the pod's disruption budget" in refused.err
+        refused = evict(api, shop.namespace, moving.name)
+        assert "would violate the pod's disruption budget" in refused.message, refused
         assert shop.pods[2].uid == moving.uid
     shop.set_faults({}, 2)
     shop.await_complete()

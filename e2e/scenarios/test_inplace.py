@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import statistics
+import time
+
 import pytest
 
+from e2e.harness.invariants import is_observed
 from e2e.harness.journal import PODS
 from e2e.harness.kubectl import Json
 from e2e.harness.shop import IMAGE, NAME, Shop
@@ -29,6 +33,20 @@ def test_another_image_restarts_the_containers_and_keeps_the_pods(open_shop: Ope
     assert after.keys() == before.keys()
     assert not {*after.values()} & {*before.values()}
     assert shop.was_said("in place (kvstore: library/kvstore:dev)")
+    shop.assert_nobody_noticed()
+
+
+def test_a_place_is_vacant_for_less_time_than_when_its_pod_is_re_created(open_shop: OpenShop) -> None:
+    shop, vacant = open_shop(rollout={"strategy": IN_PLACE}), dict[str, float]()
+    for image, update in ((OTHER_IMAGE, "InPlaceIfPossible"), (IMAGE, "Recreate")):
+        shop.patch_rollout({"strategy": {"podUpdate": update}})
+        shop.wait("the StatefulRollout to be seen", lambda: is_observed(shop.rollout))
+        began = time.time()
+        use_image(shop, image)
+        shop.await_complete()
+        vacant[update] = statistics.median(shop.absences(began))
+    print(f"seconds out of service, the drain included: {vacant}")
+    assert vacant["InPlaceIfPossible"] < vacant["Recreate"]
     shop.assert_nobody_noticed()
 
 

@@ -1,13 +1,19 @@
-"""What nobody planned: pods that are deleted and containers that die, in the midst of a rollout."""
+"""What nobody planned: pods that are deleted and containers that die, in the midst of a rollout or at rest."""
 
 from __future__ import annotations
 
 import json
+import re
+
+import yaml
 
 from e2e.harness.executioner import Executioner
+from e2e.harness.installation import ROOT
 from e2e.harness.journal import STATEFUL_SETS
 from e2e.scenarios.conftest import OpenShop
 from statefulrollout.api import names
+
+PAGE = ROOT / "docs" / "hooks.md"
 
 
 def test_a_pod_that_dies_while_the_rollout_is_paused_comes_back_at_the_accepted_revision(open_shop: OpenShop) -> None:
@@ -67,3 +73,18 @@ def test_the_drain_of_a_container_that_was_killed_does_not_count_any_more(
     assert again.uid == drained.uid
     shop.await_complete()
     shop.assert_nobody_noticed()
+
+
+def test_a_pod_that_waits_until_its_keys_are_gone_may_be_deleted_outright(open_shop: OpenShop) -> None:
+    """With the `preStop` that the page on hooks shows."""
+    shop = open_shop(replicas=2)
+    example = re.search(r"```yaml\n(spec:\n  terminationGracePeriodSeconds.*?)```", PAGE.read_text(), re.DOTALL)
+    assert example is not None, f"{PAGE.name} shows no preStop"
+    shop.change_containers(**yaml.safe_load(example[1])["spec"])
+    shop.await_complete()
+    deleted = shop.pod(1)
+    assert deleted is not None
+    shop.delete_pod(1)
+    shop.await_replaced(deleted)
+    shop.await_complete()
+    print("\n", shop.assert_nobody_noticed())

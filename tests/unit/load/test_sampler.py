@@ -6,7 +6,7 @@ import asyncio
 import json
 from typing import Any
 
-from e2e.load.sampler import Event, Sampler, event_of, lowest_serving, stages_of
+from e2e.load.sampler import Event, Sampler, absences, event_of, lowest_serving, stages_of
 
 GATE = "statefulrollout.dev/serving"
 
@@ -54,6 +54,20 @@ def test_only_the_time_asked_for_counts() -> None:
 
 def test_a_pod_that_is_gone_no_longer_serves() -> None:
     assert lowest_serving([*STARTED, change(1, "DELETED", ready=True)], since=0.5) == 1
+
+
+def test_an_absence_lasts_until_a_pod_of_that_name_serves_again() -> None:
+    events = [
+        *STARTED,
+        change(1, ready=False),
+        change(2, "DELETED"),
+        change(2.5, name="kv-1", uid="b", ready=False),
+        change(3, "ADDED", uid="c", ready=True),
+        change(5, name="kv-1", uid="b", ready=True),
+        change(6, uid="c", ready=False),
+    ]
+    assert absences(events, since=0) == [2, 2.5]
+    assert absences(events, since=2) == [2.5]
 
 
 def test_the_stages_of_a_replaced_pod() -> None:
