@@ -38,7 +38,7 @@ class Sight:
 def build_ageing(due: datetime) -> Material:
     """A CA that has to be renewed from this moment on, and goes on to be valid for years; its leaf is fresh."""
     made = due - CA_LIFE * 2 / 3
-    (ca,) = x509.load_pem_x509_certificates(decide_material(None, HOST, made).bundle)
+    ca = x509.load_pem_x509_certificate(decide_material(None, HOST, made).ca)
     begin, end = ca.not_valid_before_utc, ca.not_valid_after_utc
     made += due - (begin + (end - begin) * 2 / 3)
     return decide_material(decide_material(None, HOST, made), HOST, datetime.now(UTC))

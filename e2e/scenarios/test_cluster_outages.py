@@ -92,6 +92,7 @@ def test_a_rollout_goes_on_when_a_node_was_lost_and_came_back(
         settled_at = time.time()
         missing = ", ".join(pod.name for pod in victims)
         shop.wait("the missing pods to be named", lambda: f"unavailable: {missing}" in shop.message)
+        assert f"Not heard of: {victims[0].name} on {lost}" in shop.message
         assert {pod.uid for pod in victims} <= {pod.uid for pod in shop.pods if not pod.terminating}
     finally:
         on_at = time.time()

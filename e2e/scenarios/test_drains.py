@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+
 import pytest
 
 from e2e.harness.api import Api
@@ -99,6 +101,28 @@ def test_a_drain_ends_though_every_replica_of_the_operator_is_killed_in_its_mids
         shop.wait("every pod to serve elsewhere", lambda: all_serve(shop) and not pods_on(shop, moving.node))
     shop.await_complete()
     print("\n", shop.assert_nobody_noticed())
+
+
+def test_a_drain_that_meets_no_operator_is_held_by_the_floor_and_ends_once_it_is_back(
+    open_shop: OpenShop, kubectl: Kubectl, installation: Installation
+) -> None:
+    """A pod in motion uses up the one that may go without the operator: whoever else is on the node stays, too."""
+    shop = open_shop(replicas=4, load_node=control_plane_of(kubectl))
+    shop.set_faults(STUCK_DRAIN, 3)
+    new = shop.change_template()
+    shop.await_stage(3, "Draining")
+    before = {pod.uid for pod in shop.pods}
+    with ExitStack() as drains:
+        with installation.down():
+            node = next(pod.node for pod in shop.pods if pod.ready)
+            drain = drains.enter_context(draining(kubectl, node))
+            shop.stays("nobody is evicted", lambda: {pod.uid for pod in shop.pods if not pod.terminating} == before, 12)
+        shop.set_faults({}, 3)
+        assert "would violate the pod's disruption budget" in drain.finish()
+        shop.wait("every pod to serve elsewhere", lambda: all_serve(shop) and not pods_on(shop, node))
+    shop.await_complete()
+    assert shop.revisions() == [new] * 4
+    shop.assert_nobody_noticed()
 
 
 def test_with_the_operator_down_nobody_evicts_a_pod_in_the_midst_of_its_migration(

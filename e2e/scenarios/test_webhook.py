@@ -77,7 +77,7 @@ def test_certificates_are_renewed_and_no_eviction_passes_and_no_pod_lacks_its_ga
     with installation.down():
         old = certificates.build_ageing(datetime.now(UTC) + timedelta(seconds=START_SECONDS))
         certificates.store(kubectl, old)
-    (old_ca,), (old_leaf,) = serials_of(old.bundle), serials_of(old.leaf)
+    (old_ca,), (old_leaf,) = serials_of(old.ca), serials_of(old.leaf)
     with installation.as_users_have_it():
         replicas = [pod["metadata"]["name"] for pod in installation.pods()]
         before = {name: judged_by(kubectl, name) for name in (EVICTIONS_WEBHOOK, PODS_WEBHOOK)}

@@ -16,6 +16,7 @@ from statefulrollout.api.status import MAX_PODS
 from statefulrollout.api.v1alpha1 import Condition, PodStatus, Status, WaitingFor
 from statefulrollout.core.goal import failure_of, is_aborted, is_given_up
 from statefulrollout.core.guards import overridden
+from statefulrollout.core.membership import dark_since
 from statefulrollout.core.plan import Plan
 from statefulrollout.core.snapshot import FenceKind, Snapshot, StatefulSetView
 from statefulrollout.core.stages import IN_MOTION, Place, Stage
@@ -124,7 +125,7 @@ def _way_back_of(snapshot: Snapshot, plan: Plan, target: StatefulSetView, counts
     leaving = [place for place in plan.places if place.leaves_for is not None]
     if not moving and not leaving and _count_arrived(plan) == target.replicas:
         return Verdict("RolledBack", reason, _cut(f"{why}. {counts}. {remedy}"), stalled=True)
-    detail = _first_wait(plan, moving) or _first_wait(plan, leaving)
+    detail = (_first_wait(plan, moving) or _first_wait(plan, leaving)) + _silent(plan)
     if snapshot.rollout.spec.paused and not moving:
         message = f"paused by spec.paused on the way back; {counts}{detail}. Set spec.paused to false to go on"
         return Verdict("Paused", "Paused", _cut(message), degraded=True)
@@ -150,6 +151,7 @@ def _progress_of(snapshot: Snapshot, plan: Plan, target: StatefulSetView, counts
     if plan.pacing.rest and not moving and not missing and not snapshot.rollout.spec.paused:
         return Verdict("Resting", "AtStep", _cut(f"{counts}; {plan.pacing.rest}"))
     detail = _first_wait(plan, moving) or _first_wait(plan, evicted) or _first_wait(plan, outdated)
+    detail += _silent(plan)
     if not rolling:
         message = _cut(f"{target.replicas - missing} of {target.replicas} pods exist{detail}")
         if any(_is_hurt(place) for place in plan.places):
@@ -161,6 +163,18 @@ def _progress_of(snapshot: Snapshot, plan: Plan, target: StatefulSetView, counts
     if moving or missing or not outdated:
         return Verdict("RollingOut", "RollingOut", _cut(f"{counts}{detail}"))
     return Verdict("Waiting", "WaitingForGuard", _cut(f"{counts}{detail}"))
+
+
+def _silent(plan: Plan) -> str:
+    """Pods whose node seems to have stopped answering, and what a human can do about it."""
+    silent = [place.pod for place in plan.places if place.pod.containers_ready and dark_since(place.pod) is not None]
+    if not silent:
+        return ""
+    pods = ", ".join(f"{pod.name} on {pod.node}" for pod in silent)
+    return (
+        f". Not heard of: {pods}. Bring the node back; if it is gone for good, delete the Node, and what only its pods "
+        "have is lost. Nothing is deleted by force"
+    )
 
 
 def _is_hurt(place: Place) -> bool:

@@ -57,7 +57,3 @@ class OwnAuthority:
                 log.info("made new certificates for the webhook", secret=self._secret)
                 break
         return wanted.credentials()
-
-    def build_bundle(self, credentials: Credentials, published: bytes) -> bytes:
-        """Its bundle, which holds the CA before it already, whatever is `published`."""
-        return credentials.bundle

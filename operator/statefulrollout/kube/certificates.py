@@ -2,9 +2,10 @@
 
 The order is what makes a renewal gapless: the CAs go into the `caBundle` of the configurations, and only *then* is the
 leaf served that needs them, in new handshakes of the running server. All of it is looked at again every minute: what
-others overwrite comes back. One of two sources decides what is given: the operator's own authority
-(`kube/authority.py`), or a Secret that others keep (`kube/foreign_secret.py`). What the webhook answers is in
-`kube/webhook.py`.
+others overwrite comes back. Another replica may serve by the CA before for up to a minute; so what is published keeps
+that beside the new one, and what was before stands in the configuration itself. One of two sources decides what is
+given: the operator's own authority (`kube/authority.py`), or a Secret that others keep (`kube/foreign_secret.py`). What
+the webhook answers is in `kube/webhook.py`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import asyncio
 import base64
 import random
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Protocol
 
 import structlog
@@ -20,7 +22,7 @@ import structlog
 from statefulrollout.errors import KubeError, NotFound, UnusableSecret
 from statefulrollout.kube import paths
 from statefulrollout.kube.client import JSON_PATCH, Json, Kube
-from statefulrollout.kube.pki import Credentials
+from statefulrollout.kube.pki import Credentials, build_bundle_beside
 from statefulrollout.kube.tls import LiveContext
 
 log = structlog.stdlib.get_logger(__name__)
@@ -35,9 +37,6 @@ class Source(Protocol):
     async def obtain(self) -> Credentials:
         """What to serve now; raises `KubeError` or `UnusableSecret` where there is nothing that can be served."""
 
-    def build_bundle(self, credentials: Credentials, published: bytes) -> bytes:
-        """What to publish for them where `published` (empty, or anything at all) is now; itself where that is right."""
-
 
 class Certificates:
     """The certificates of one webhook Service.
@@ -47,13 +46,23 @@ class Certificates:
         loaded: set once a leaf is served that the API server has been told to trust.
     """
 
-    def __init__(self, kube: Kube, source: Source, *, namespace: str, service: str, configuration: str):
+    def __init__(
+        self,
+        kube: Kube,
+        source: Source,
+        *,
+        namespace: str,
+        service: str,
+        configuration: str,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ):
         """`service` is of `namespace`; `configuration` names both webhook configurations."""
         self._live = LiveContext()
         self.context = self._live.context
         self.loaded = asyncio.Event()
         self._kube = kube
         self._source = source
+        self._clock = clock
         self._namespace = namespace
         self._service = service
         kinds = (paths.mutatingwebhookconfigurations, paths.validatingwebhookconfigurations)
@@ -95,7 +104,7 @@ class Certificates:
                 configuration,
                 self._namespace,
                 self._service,
-                lambda published: self._source.build_bundle(credentials, published),
+                lambda published: build_bundle_beside(credentials.bundle, published, self._clock()),
             )
             if patch:
                 await self._kube.call("PATCH", path, body=patch, content_type=JSON_PATCH)

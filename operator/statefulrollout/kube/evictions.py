@@ -2,7 +2,8 @@
 
 It answers at once. Whoever asks for an eviction is told to ask again (429, which `kubectl drain` and autoscalers
 understand), the wish is noted on the pod, and whoever leads, now or next, has the pod leave. It runs on every replica.
-What cannot be judged passes, as it would without a webhook: nobody's drain waits for an operator that is not there.
+What cannot be judged passes, as it would without a webhook: nobody's drain waits for an operator that is not there. One
+that is there and has no time to look says so.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from statefulrollout.api import names
 from statefulrollout.core.evicting import answer_of, is_evicted
 from statefulrollout.core.snapshot import PodView
 from statefulrollout.core.timestamps import timestamp
-from statefulrollout.errors import Conflict, KubeError, NotFound
+from statefulrollout.errors import ApiError, Conflict, KubeError, NotFound, Unavailable
 from statefulrollout.kube import paths, views
 from statefulrollout.kube.client import STRATEGIC_MERGE_PATCH, Json, Kube
 from statefulrollout.kube.telemetry import EVICTION_REVIEWS
@@ -67,7 +68,11 @@ class Evictions:
                 decision, message = await self.judge(asked)
         except (KubeError, TimeoutError, KeyError, TypeError, AttributeError) as error:
             decision, message = Decision.UNJUDGED, ""
-            log.warning("let an eviction pass that could not be judged", pod=asked.get("name"), error=repr(error))
+            if _is_overload(error):
+                # Only about a pod that is named like one of a targeted StatefulSet is anything read.
+                decision = Decision.HELD
+                message = f"{asked['name']} is drained before it may be evicted, and could not be looked at just now"
+            log.warning("could not judge an eviction", pod=asked.get("name"), decision=decision, error=repr(error))
         EVICTION_REVIEWS.labels(decision).inc()
         return web.json_response(build_answer(uid, message))
 
@@ -118,6 +123,12 @@ class Evictions:
                 reason = f" and waits for {waits['name']}: {waits['observed']}" if waits else ""
                 return f"it is {entry['stage']}{reason} (StatefulRollout {rollout})"
         return f"StatefulRollout {rollout} is told; it says: {status.get('message') or 'nothing yet'}"
+
+
+def _is_overload(error: Exception) -> bool:
+    """Whether all may be well a moment later."""
+    busy = isinstance(error, ApiError) and (error.status == 429 or error.status >= 500)
+    return busy or isinstance(error, Unavailable | TimeoutError)
 
 
 def uid_in(asked: Json) -> str:

@@ -1,16 +1,13 @@
 """A Secret that others keep as the source of the webhook's certificates: cert-manager, or a user.
 
-It is only ever read, and checked before anything of it is used. It holds one CA at a time, and another replica may
-serve by the one before for up to a minute after a renewal; so what is published keeps that beside the new one. What was
-before stands in the webhook configuration itself: a replica that has just started knows it as well.
+It is only ever read, and checked before anything of it is used.
 """
 
 from __future__ import annotations
 
 import base64
 import ssl
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from collections.abc import Mapping
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -19,7 +16,7 @@ from cryptography.hazmat.primitives import serialization
 from statefulrollout.errors import NotFound, UnusableSecret
 from statefulrollout.kube import paths
 from statefulrollout.kube.client import Kube
-from statefulrollout.kube.pki import Credentials, build_bundle_beside, certificates_of, pem_of
+from statefulrollout.kube.pki import Credentials, certificates_of, pem_of
 from statefulrollout.kube.tls import rehearse
 
 _SECRET_KEYS = ("ca.crt", "tls.crt", "tls.key")
@@ -44,14 +41,11 @@ class ForeignSecret:
         namespace: str,
         secret: str,
         host: str,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ):
-        """`clock` tells which CA of before is still valid; the certificate itself is judged at the time that it is."""
         self._kube = kube
         self._name = f"{namespace}/{secret}"
         self._path = paths.secrets(namespace, secret)
         self._host = host
-        self._clock = clock
 
     async def obtain(self) -> Credentials:
         """Read and check it; raises `KubeError` where it cannot be read, `UnusableSecret` where it is not good."""
@@ -64,10 +58,6 @@ class ForeignSecret:
             ) from error
         values = {key: base64.b64decode(value) for key, value in (secret.get("data") or {}).items()}
         return read_credentials(values, secret=self._name, host=self._host)
-
-    def build_bundle(self, credentials: Credentials, published: bytes) -> bytes:
-        """Its CA, followed by the one that was `published` before it for as long as that is valid."""
-        return build_bundle_beside(credentials.bundle, published, self._clock())
 
 
 def read_credentials(values: Mapping[str, bytes], *, secret: str, host: str) -> Credentials:

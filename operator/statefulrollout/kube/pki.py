@@ -38,12 +38,9 @@ class Credentials:
 
 @dataclass(frozen=True)
 class Material:
-    """What the Secret holds, all of it PEM.
+    """What the Secret holds, all of it PEM."""
 
-    `bundle` is the CA in use followed, for as long as that is valid, by the one before it.
-    """
-
-    bundle: bytes
+    ca: bytes
     ca_key: bytes
     leaf: bytes
     leaf_key: bytes
@@ -58,12 +55,12 @@ class Material:
 
     def data(self) -> dict[str, str]:
         """The `data` of a Secret that holds this."""
-        values = (self.bundle, self.ca_key, self.leaf, self.leaf_key)
+        values = (self.ca, self.ca_key, self.leaf, self.leaf_key)
         return {key: base64.b64encode(value).decode() for key, value in zip(_SECRET_KEYS, values, strict=True)}
 
     def credentials(self) -> Credentials:
         """What of it is served and published."""
-        return Credentials(self.bundle, self.leaf, self.leaf_key)
+        return Credentials(self.ca, self.leaf, self.leaf_key)
 
 
 def decide_material(stored: Material | None, host: str, now: datetime) -> Material:
@@ -74,19 +71,16 @@ def decide_material(stored: Material | None, host: str, now: datetime) -> Materi
     if stored is None:
         return _made_anew(host, now)
     try:
-        bundle = x509.load_pem_x509_certificates(stored.bundle)
-        ca, ca_key = bundle[0], _key_of(stored.ca_key)
+        ca, ca_key = x509.load_pem_x509_certificate(stored.ca), _key_of(stored.ca_key)
         leaf, leaf_key = x509.load_pem_x509_certificate(stored.leaf), _key_of(stored.leaf_key)
     except (ValueError, TypeError):
         return _made_anew(host, now)
-    if ca_key.public_key() != ca.public_key():
+    if ca_key.public_key() != ca.public_key() or _is_due(ca, now):
         return _made_anew(host, now)
-    if _is_due(ca, now):
-        return _made_anew(host, now, previous=tuple(one for one in bundle[:1] if now < one.not_valid_after_utc))
     belongs = _is_signed_by(leaf, ca) and leaf_key.public_key() == leaf.public_key()
     if belongs and _hosts_of(leaf) == [host] and not _is_due(leaf, now):
         return stored
-    return _with_new_leaf(stored.bundle, ca, ca_key, host, now)
+    return _with_new_leaf(ca, ca_key, host, now)
 
 
 def build_bundle_beside(bundle: bytes, published: bytes, now: datetime) -> bytes:
@@ -117,7 +111,7 @@ def pem_of(*certificates: x509.Certificate) -> bytes:
     return b"".join(one.public_bytes(serialization.Encoding.PEM) for one in certificates)
 
 
-def _made_anew(host: str, now: datetime, previous: tuple[x509.Certificate, ...] = ()) -> Material:
+def _made_anew(host: str, now: datetime) -> Material:
     key = ec.generate_private_key(ec.SECP256R1())
     subject = _name_of(f"statefulrollout webhook CA {now:%Y-%m-%d}")
     usage = x509.KeyUsage(
@@ -137,12 +131,10 @@ def _made_anew(host: str, now: datetime, previous: tuple[x509.Certificate, ...] 
         .add_extension(usage, critical=True)
         .sign(key, hashes.SHA256())
     )
-    return _with_new_leaf(pem_of(ca, *previous), ca, key, host, now)
+    return _with_new_leaf(ca, key, host, now)
 
 
-def _with_new_leaf(
-    bundle: bytes, ca: x509.Certificate, ca_key: ec.EllipticCurvePrivateKey, host: str, now: datetime
-) -> Material:
+def _with_new_leaf(ca: x509.Certificate, ca_key: ec.EllipticCurvePrivateKey, host: str, now: datetime) -> Material:
     key = ec.generate_private_key(ec.SECP256R1())
     leaf = (
         _builder(ca.subject, _name_of(host), key.public_key(), ca_key.public_key(), now, LEAF_LIFE)
@@ -151,7 +143,7 @@ def _with_new_leaf(
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .sign(ca_key, hashes.SHA256())
     )
-    return Material(bundle, _pem_of_key(ca_key), pem_of(leaf), _pem_of_key(key))
+    return Material(pem_of(ca), _pem_of_key(ca_key), pem_of(leaf), _pem_of_key(key))
 
 
 def _builder(

@@ -106,6 +106,16 @@ ROWS = [
         a_set(), (*OLD[:2], OLD[2].failing_probe()),
     ),
     Row(
+        "complete, later a node that does not answer", "Degraded", "Recovering", {RECONCILING, DEGRADED},
+        "gate open, not Ready yet. Not heard of: db-2 on node-2. Bring the node back; if it is gone for good, delete",
+        a_set(), (*OLD[:2], OLD[2].condition("Ready", False, since=60)),
+    ),
+    Row(
+        "rolling, and a node does not answer", "Waiting", "WaitingForGuard", {RECONCILING},
+        "waits for budget_allows_new_unavailability: 1 of 1 are unavailable: db-2. Not heard of: db-2",
+        ROLLING, (*OLD[:2], OLD[2].condition("Ready", False, since=60)),
+    ),
+    Row(
         "complete, and a pod to come", "Settling", "PodsComing", {RECONCILING}, "2 of 3 pods exist",
         a_set(), OLD[:2],
     ),

@@ -39,7 +39,9 @@ async def certificates(api: FakeApi, connect: Callable[[str], Kube], clock: Cloc
     def replica() -> Certificates:
         kube = connect("replica")
         source = OwnAuthority(kube, namespace="operators", secret="webhook", host=HOST, clock=clock)
-        return Certificates(kube, source, namespace="operators", service="webhook", configuration="webhook")
+        return Certificates(
+            kube, source, namespace="operators", service="webhook", configuration="webhook", clock=clock
+        )
 
     return replica
 
@@ -106,21 +108,29 @@ async def test_a_leaf_is_renewed_in_the_running_server(
     assert bundle_in(api) == bundle
 
 
-def test_a_new_authority_is_trusted_beside_the_old_one_until_that_is_over() -> None:
-    start = datetime.now(UTC)
-    first = decide_material(None, HOST, start)
-    second = decide_material(first, HOST, start + CA_LIFE * 2 / 3)
-    old, new = x509.load_pem_x509_certificates(first.bundle), x509.load_pem_x509_certificates(second.bundle)
-    assert new[1:] == old
-    x509.load_pem_x509_certificate(second.leaf).verify_directly_issued_by(new[0])
+@pytest.mark.parametrize("emptied", [False, True])
+async def test_a_new_authority_is_trusted_beside_the_old_one(
+    api: FakeApi, certificates: Callable[[], Certificates], serve: Any, clock: Clock, emptied: bool
+) -> None:
+    early, late = certificates(), certificates()
+    ports = [await serve(replica.context) for replica in (early, late)]
+    today = clock.now
+    clock.now = today - LEAF_LIFE / 2
+    before = decide_material(decide_material(None, HOST, today - CA_LIFE * 2 / 3), HOST, clock.now)
+    api.objects[SECRET]["data"] = before.data()
+    await early.ensure()
+    await late.ensure()
+    clock.now = today
+    if emptied:
+        api.objects[SECRET]["data"] = {}
+    await early.ensure()
+    assert serial_of(stored_in(api)) != serial_of(before)
+    assert bundle_in(api) == stored_in(api).ca + before.ca
+    served = [await served_on(port, bundle_in(api)) for port in ports]
+    assert served == [serial_of(stored_in(api)), serial_of(before)]
 
-    later = decide_material(second, HOST, start + CA_LIFE * 4 / 3)
-    assert x509.load_pem_x509_certificates(later.bundle)[1:] == new[:1]
-    abandoned = decide_material(first, HOST, start + CA_LIFE * 2)
-    assert len(x509.load_pem_x509_certificates(abandoned.bundle)) == 1
 
-
-@pytest.mark.parametrize("part", ["bundle", "ca_key", "leaf", "leaf_key"])
+@pytest.mark.parametrize("part", ["ca", "ca_key", "leaf", "leaf_key"])
 @pytest.mark.parametrize("other", ["garbage", "of another"])
 def test_what_does_not_belong_together_is_made_anew(part: str, other: str) -> None:
     now = datetime.now(UTC)
@@ -136,7 +146,7 @@ def test_a_leaf_for_another_name_is_replaced_by_the_same_authority() -> None:
     now = datetime.now(UTC)
     before = decide_material(None, HOST, now)
     after = decide_material(before, "renamed.operators.svc", now)
-    assert after.bundle == before.bundle
+    assert after.ca == before.ca
     assert after.leaf != before.leaf
 
 
@@ -147,7 +157,7 @@ async def test_a_bundle_that_somebody_overwrote_comes_back(
     await replica.ensure()
     api.objects[CONFIGURATION]["webhooks"][1]["clientConfig"]["caBundle"] = "Zm9v"
     await replica.ensure()
-    assert bundle_in(api) == stored_in(api).bundle
+    assert bundle_in(api) == stored_in(api).ca
 
 
 def test_the_patch_names_the_webhook_that_it_means() -> None:

@@ -167,23 +167,39 @@ async def test_the_answer_is_one_that_clients_ask_again_after(server: TestClient
     assert answer["response"] == {"uid": "review-1", "allowed": True}
 
 
-async def test_what_cannot_be_judged_passes(
+async def said_by(server: TestClient[Any, Any], request: Json) -> Json:
+    answer = await (await server.post(Evictions.PATH, json={"request": request})).json()
+    response: Json = answer["response"]
+    return response
+
+
+async def test_what_cannot_be_judged_passes(server: TestClient[Any, Any], kube: RecordedKube) -> None:
+    kube.refuse("GET", POD, 403)
+    assert (await said_by(server, asking()))["allowed"] is True
+    assert (await said_by(server, {"uid": "review-1"}))["allowed"] is True
+
+
+@pytest.mark.parametrize("status", [429, 500, 504])
+async def test_while_the_api_server_is_busy_evictions_wait(
+    server: TestClient[Any, Any], kube: RecordedKube, status: int
+) -> None:
+    kube.refuse("GET", POD, status)
+    response = await said_by(server, asking())
+    assert response["status"]["code"] == 429
+    assert response["status"]["message"].endswith("and could not be looked at just now")
+
+
+async def test_what_takes_too_long_to_judge_is_asked_again(
     server: TestClient[Any, Any], kube: RecordedKube, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kube.refuse("GET", POD, 500)
-    answer = await (await server.post(Evictions.PATH, json={"request": asking()})).json()
-    assert answer["response"]["allowed"] is True
-    answer = await (await server.post(Evictions.PATH, json={"request": {"uid": "review-1"}})).json()
-    assert answer["response"]["allowed"] is True
-
     async def hang(*_: Any, **__: Any) -> Json:
         await asyncio.sleep(60)
         raise Unavailable("GET", POD, "too late")
 
     monkeypatch.setattr(kube, "call", hang)
     monkeypatch.setattr(evictions, "SECONDS", 0.01)
-    answer = await (await server.post(Evictions.PATH, json={"request": asking()})).json()
-    assert answer["response"]["allowed"] is True
+    assert (await said_by(server, asking()))["status"]["code"] == 429
+    assert (await said_by(server, asking("web-1")))["allowed"] is True
 
 
 @pytest.mark.parametrize("text", ["", "hello", "[]", "{}", '{"request": null}'])

@@ -44,8 +44,10 @@ async def certificates(api: FakeApi, connect: Callable[[str], Kube], clock: Cloc
 
     def replica() -> Certificates:
         kube = connect("replica")
-        source = ForeignSecret(kube, namespace="operators", secret="webhook-tls", host=HOST, clock=clock)
-        return Certificates(kube, source, namespace="operators", service="webhook", configuration="webhook")
+        source = ForeignSecret(kube, namespace="operators", secret="webhook-tls", host=HOST)
+        return Certificates(
+            kube, source, namespace="operators", service="webhook", configuration="webhook", clock=clock
+        )
 
     return replica
 

@@ -122,7 +122,7 @@ def contexts(tmp_path: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
     (tmp_path / "tls.key").write_bytes(material.leaf_key)
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server.load_cert_chain(tmp_path / "tls.crt", tmp_path / "tls.key")
-    return server, ssl.create_default_context(cadata=material.bundle.decode())
+    return server, ssl.create_default_context(cadata=material.ca.decode())
 
 
 @pytest.fixture
