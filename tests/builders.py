@@ -14,6 +14,7 @@ from statefulrollout.api import names
 from statefulrollout.api.v1alpha1 import Spec
 from statefulrollout.core.asks import Answer, Report
 from statefulrollout.core.fence import STRATEGIES
+from statefulrollout.core.floor import limit_at_rest
 from statefulrollout.core.ledger import Declaration, FailedRevision, Ledger, Member
 from statefulrollout.core.snapshot import (
     BudgetView,
@@ -29,10 +30,10 @@ from statefulrollout.core.snapshot import (
     Snapshot,
     StatefulSetView,
 )
+from statefulrollout.core.stages import places_of
 from statefulrollout.core.validation import parse_spec
 
 NOW = 1_800_000_000.0
-FLOOR = Floor(OwnBudget("uid-in-motion", 0, observed=True), OwnBudget("uid-at-rest", 1, observed=True))
 """2027-01-15T08:00:00Z."""
 HOUR = 3600.0
 STORE = "store"
@@ -234,6 +235,11 @@ def a_report(answer: Answer, *, since: float = 0, **fields: Any) -> Report:
     return replace(report, **fields)
 
 
+def a_floor(limit: int = 1) -> Floor:
+    """Our budgets, counted; so many pods may go under the one over pods at rest."""
+    return Floor(OwnBudget("uid-in-motion", 0, observed=True), OwnBudget("uid-at-rest", limit, observed=True))
+
+
 def a_snapshot(
     target: StatefulSetView | None,
     *present: PodView,
@@ -244,8 +250,11 @@ def a_snapshot(
     budgets: tuple[BudgetView, ...] = (),
     services: Mapping[str, ServiceView] | None = None,
 ) -> Snapshot:
-    """What one pass sees; of the pods in `isolated` no EndpointSlice has told for so many seconds."""
-    return Snapshot(
+    """What one pass sees; of the pods in `isolated` no EndpointSlice has told for so many seconds.
+
+    Our own budgets are as they shall be.
+    """
+    snapshot = Snapshot(
         rollout=Rollout("shop", "db", "uid-rollout", 3, spec or a_spec(), created=NOW - 2 * HOUR),
         target=target,
         pods=present,
@@ -254,5 +263,6 @@ def a_snapshot(
         isolated={uid: NOW - ago for uid, ago in (isolated or {}).items()},
         budgets=budgets,
         services=services or {},
-        floor=FLOOR,
     )
+    limit = limit_at_rest(target, places_of(snapshot, NOW)) if target else 0
+    return replace(snapshot, floor=a_floor(limit))

@@ -82,10 +82,10 @@ MUTANTS = (
         EVICTIONS + "test_with_the_operator_down_nobody_evicts_a_pod_in_the_midst_of_its_migration",
     ),
     Mutant(
-        "pods at rest are not protected while the operator is down",
+        "a pod at rest may be evicted behind our back while another is in motion",
         "core/floor.py",
-        "() if snapshot.budgets else (_budget_at_rest(target),)",
-        "()",
+        "at_rest and target.replicas > 1",
+        "target.replicas > 1",
         EVICTIONS + "test_without_an_operator_no_pod_is_evicted_beside_one_in_motion",
     ),
     Mutant(

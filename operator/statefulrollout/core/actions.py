@@ -39,6 +39,15 @@ class MakeBudget:
 
 
 @dataclass(frozen=True)
+class LimitBudget:
+    """Let another number of pods go under one of our PodDisruptionBudgets, by UID."""
+
+    name: str
+    uid: str
+    limit: int
+
+
+@dataclass(frozen=True)
 class RemoveBudget:
     """Remove one of our PodDisruptionBudgets, by UID."""
 
@@ -109,7 +118,7 @@ class UpdateInPlace:
     otherwise: tuple[MarkPod | RemovePod, ...] = ()
 
 
-Action = WriteLedger | SetFence | MakeBudget | RemoveBudget | MarkPod | RemovePod | UpdateInPlace
+Action = WriteLedger | SetFence | MakeBudget | LimitBudget | RemoveBudget | MarkPod | RemovePod | UpdateInPlace
 
 
 @dataclass(frozen=True)

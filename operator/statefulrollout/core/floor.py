@@ -1,16 +1,21 @@
 """The floor: what nobody evicts, not even while the operator is down and no webhook holds an eviction.
 
 Two PodDisruptionBudgets of ours divide the pods of a StatefulSet by a label, so that none is under both; Kubernetes
-evicts no pod that two budgets select. Of the pods in motion none goes. Of the others one at a time goes, and never the
-only one; broken pods always do, and so do released ones, which have left both service and the label. Where a budget of
-the user's selects a pod, that one alone decides about it.
+evicts no pod that two budgets select. Of the pods in motion none goes, and of the others none while any is to leave:
+their controller does not notice that a label took a pod out of a budget, but allows nothing under a spec that it has
+not seen. While all are at rest, one at a time goes, and never the only one. Broken pods always do, and so do released
+ones, which have left both service and the label. Where a budget of the user's selects a pod, that one alone decides
+about it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from statefulrollout.api import names
-from statefulrollout.core.actions import MakeBudget, RemoveBudget
-from statefulrollout.core.snapshot import PodView, Snapshot, StatefulSetView
+from statefulrollout.core.actions import LimitBudget, MakeBudget, RemoveBudget
+from statefulrollout.core.snapshot import OwnBudget, PodView, Snapshot, StatefulSetView
+from statefulrollout.core.stages import Place
 
 
 def name_in_motion(stateful_set: str) -> str:
@@ -28,24 +33,42 @@ def is_under_the_floor(snapshot: Snapshot, pod: PodView) -> bool:
     return not any(pod.uid in budget.pods for budget in snapshot.budgets)
 
 
-def plan_floor(snapshot: Snapshot, target: StatefulSetView) -> tuple[MakeBudget | RemoveBudget, ...]:
+def missing_floor(snapshot: Snapshot, target: StatefulSetView, pod: PodView) -> str:
+    """The name of the budget that has to be made or counted before the pod may leave; empty where none has."""
+    in_motion = snapshot.floor.in_motion if snapshot.floor else None
+    at_rest = snapshot.floor.at_rest if snapshot.floor else None
+    if is_under_the_floor(snapshot, pod) and not _stands(in_motion):
+        return name_in_motion(target.name)
+    return "" if snapshot.budgets or _stands(at_rest) else name_at_rest(target.name)
+
+
+def plan_floor(
+    snapshot: Snapshot, target: StatefulSetView, places: Collection[Place]
+) -> tuple[MakeBudget | LimitBudget | RemoveBudget, ...]:
     """What brings our budgets to what they shall be; nothing where nobody looked at them."""
-    floor = snapshot.floor
+    floor, plan = snapshot.floor, list[MakeBudget | LimitBudget | RemoveBudget]()
     if floor is None:
         return ()
-    plan: list[MakeBudget | RemoveBudget] = []
-    if floor.in_motion is None and any(is_under_the_floor(snapshot, pod) for pod in snapshot.pods):
+    if floor.in_motion is None and any(is_under_the_floor(snapshot, place.pod) for place in places):
         plan.append(_budget_in_motion(target))
+    limit, name = limit_at_rest(target, places), name_at_rest(target.name)
     if floor.at_rest is None:
-        plan += () if snapshot.budgets else (_budget_at_rest(target),)
-    elif snapshot.budgets or floor.at_rest.limit != _limit_at_rest(target):
-        # Made anew by the next pass where it shall only be another.
-        plan.append(RemoveBudget(name_at_rest(target.name), floor.at_rest.uid))
+        plan += () if snapshot.budgets else (_budget_at_rest(target, limit),)
+    elif snapshot.budgets:
+        plan.append(RemoveBudget(name, floor.at_rest.uid))
+    elif floor.at_rest.limit != limit:
+        plan.append(LimitBudget(name, floor.at_rest.uid, limit))
     return tuple(plan)
 
 
-def _limit_at_rest(target: StatefulSetView) -> int:
-    return 1 if target.replicas > 1 else 0
+def limit_at_rest(target: StatefulSetView, places: Collection[Place]) -> int:
+    """How many pods may be evicted behind our back."""
+    at_rest = all(place.leaves_for is None for place in places)
+    return 1 if at_rest and target.replicas > 1 else 0
+
+
+def _stands(budget: OwnBudget | None) -> bool:
+    return budget is not None and budget.observed and budget.limit == 0
 
 
 def _budget_in_motion(target: StatefulSetView) -> MakeBudget:
@@ -53,11 +76,11 @@ def _budget_in_motion(target: StatefulSetView) -> MakeBudget:
     return MakeBudget(name_in_motion(target.name), {"maxUnavailable": 0, "selector": selector})
 
 
-def _budget_at_rest(target: StatefulSetView) -> MakeBudget:
+def _budget_at_rest(target: StatefulSetView, limit: int) -> MakeBudget:
     not_in_motion = {"key": names.IN_MOTION_LABEL, "operator": "DoesNotExist"}
     expressions = [*(target.selector.get("matchExpressions") or ()), not_in_motion]
     spec = {
-        "maxUnavailable": _limit_at_rest(target),
+        "maxUnavailable": limit,
         "unhealthyPodEvictionPolicy": "AlwaysAllow",
         "selector": {**target.selector, "matchExpressions": expressions},
     }

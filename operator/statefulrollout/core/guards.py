@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from statefulrollout.api.v1alpha1 import CheckAt
 from statefulrollout.core.budget import unavailable_ordinals
 from statefulrollout.core.dependencies import dependency_in_the_way
-from statefulrollout.core.floor import is_under_the_floor, name_in_motion
+from statefulrollout.core.floor import missing_floor
 from statefulrollout.core.goal import has_failed, is_given_up
 from statefulrollout.core.inplace import verdict_of
 from statefulrollout.core.measuring import carried
@@ -219,10 +219,8 @@ def disruption_budgets_allow_it(scene: Scene, candidate: Place) -> str:
 
 def pods_in_motion_are_protected(scene: Scene, candidate: Place) -> str:
     """Nobody evicts a pod in the midst of its migration, not even while the operator is down."""
-    ours = scene.snapshot.floor.in_motion if scene.snapshot.floor else None
-    if (ours and ours.observed) or not is_under_the_floor(scene.snapshot, candidate.pod):
-        return ""
-    return f"PodDisruptionBudget {name_in_motion(scene.target.name)} is not up to date yet"
+    missing = missing_floor(scene.snapshot, scene.target, candidate.pod)
+    return f"PodDisruptionBudget {missing} is not up to date yet" if missing else ""
 
 
 def rollout_is_prepared(scene: Scene, candidate: Place) -> str:

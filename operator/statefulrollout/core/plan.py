@@ -149,7 +149,7 @@ def decide(snapshot: Snapshot, now: float) -> Plan:
         actions=(
             *([WriteLedger(ledger)] if ledger != recorded else []),
             *([set_fence] if set_fence else []),
-            *plan_floor(snapshot, target),
+            *plan_floor(snapshot, target, places),
             *(action for action in pod_actions if isinstance(action, MarkPod)),
             *(action for action in pod_actions if isinstance(action, RemovePod | UpdateInPlace)),
         ),

@@ -42,7 +42,7 @@ def recheck_at(
     if asks_for_node and any(place.leaves_for is not None for place in around.places):
         times.append(now + NODE_SECONDS)
     floor = around.snapshot.floor
-    if floor and floor.in_motion and not floor.in_motion.observed:
+    if floor and not all(budget is None or budget.observed for budget in (floor.in_motion, floor.at_rest)):
         times.append(now + COUNT_SECONDS)
     target, present = around.snapshot.target, {place.pod.ordinal for place in around.places}
     if target is not None and any(ordinal not in present for ordinal in target.ordinals):

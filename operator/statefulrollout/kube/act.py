@@ -18,6 +18,7 @@ from statefulrollout.core.actions import (
     Action,
     Announcement,
     How,
+    LimitBudget,
     MakeBudget,
     MarkPod,
     RemoveBudget,
@@ -30,7 +31,7 @@ from statefulrollout.core.snapshot import PodView, StatefulSetView
 from statefulrollout.core.timestamps import timestamp
 from statefulrollout.errors import ApiError, Conflict, NotFound
 from statefulrollout.kube import paths
-from statefulrollout.kube.client import JSON_PATCH, STRATEGIC_MERGE_PATCH, Kube
+from statefulrollout.kube.client import JSON_PATCH, MERGE_PATCH, STRATEGIC_MERGE_PATCH, Kube
 from statefulrollout.kube.events import Events
 from statefulrollout.kube.ledger import write_ledger
 from statefulrollout.kube.views import annotation_of
@@ -88,6 +89,8 @@ class Actor:
                 await self._set_fence(action)
             case MakeBudget():
                 await self._make_budget(action)
+            case LimitBudget():
+                await self._limit_budget(action)
             case RemoveBudget():
                 path = paths.poddisruptionbudgets(self.namespace, action.name)
                 await self.kube.call("DELETE", path, body=_delete_options({"uid": action.uid}))
@@ -117,6 +120,11 @@ class Actor:
             "spec": action.spec,
         }
         await self.kube.call("POST", paths.poddisruptionbudgets(self.namespace), body=body)
+
+    async def _limit_budget(self, action: LimitBudget) -> None:
+        patch = {"metadata": {"uid": action.uid}, "spec": {"maxUnavailable": action.limit}}
+        path = paths.poddisruptionbudgets(self.namespace, action.name)
+        await self.kube.call("PATCH", path, body=patch, content_type=MERGE_PATCH)
 
     async def _mark(self, action: MarkPod) -> None:
         pod = action.pod

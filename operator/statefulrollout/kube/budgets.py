@@ -53,6 +53,6 @@ class FloorMemory:
         return self._seen == (target.uid, target.replicas) and self._clock() < self._until
 
     def note(self, snapshot: Snapshot, target: StatefulSetView) -> None:
-        """Remember what was seen."""
-        self._seen = None if plan_floor(snapshot, target) else (target.uid, target.replicas)
+        """Remember what was seen of the pods at rest."""
+        self._seen = None if plan_floor(snapshot, target, ()) else (target.uid, target.replicas)
         self._until = self._clock() + TRUSTED_SECONDS

@@ -95,8 +95,11 @@ class DisruptionController:
         timeline.after(RESYNC_SECONDS, "disruption controller resyncs", self._resync)
 
     def _notice(self, change: Change) -> None:
-        if change.plural in ("pods", "poddisruptionbudgets"):
-            for budget in self._server.list("poddisruptionbudgets", change.item["metadata"]["namespace"]):
+        """A pod that a change of labels takes out of a selector makes nobody count again."""
+        if change.plural not in ("pods", "poddisruptionbudgets"):
+            return
+        for budget in self._server.list("poddisruptionbudgets", change.item["metadata"]["namespace"]):
+            if change.name == budget["metadata"]["name"] or is_selected(change.item, budget["spec"]["selector"]):
                 self._worker.add(f"{budget['metadata']['namespace']}/{budget['metadata']['name']}")
 
     def _resync(self) -> None:

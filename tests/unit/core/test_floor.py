@@ -8,14 +8,17 @@ from typing import Any
 import pytest
 
 from statefulrollout.api import names
-from statefulrollout.core.actions import Action, MakeBudget, MarkPod, RemoveBudget
+from statefulrollout.core.actions import Action, LimitBudget, MakeBudget, MarkPod, RemoveBudget
 from statefulrollout.core.floor import plan_floor
 from statefulrollout.core.plan import decide
 from statefulrollout.core.snapshot import BudgetView, Floor, OwnBudget, PodView, StatefulSetView
-from tests.builders import FLOOR, NOW, a_ledger, a_rolling_set, a_set, a_snapshot, pods
+from statefulrollout.core.stages import places_of
+from tests.builders import NOW, a_floor, a_ledger, a_rolling_set, a_set, a_snapshot, pods
 
 USERS = BudgetView("pdb", 1, frozenset({"uid-db-2"}))
-UNCOUNTED = replace(FLOOR, in_motion=OwnBudget("uid-in-motion", 0, observed=False))
+FLOOR, ROLLING = a_floor(1), a_floor(0)
+UNCOUNTED = replace(ROLLING, in_motion=OwnBudget("uid-in-motion", 0, observed=False))
+CHANGED = replace(ROLLING, at_rest=OwnBudget("uid-at-rest", 0, observed=False))
 NOT_IN_MOTION = {"key": names.IN_MOTION_LABEL, "operator": "DoesNotExist"}
 IN_MOTION = MakeBudget(
     "db-statefulrollout-in-motion", {"maxUnavailable": 0, "selector": {"matchLabels": {names.IN_MOTION_LABEL: "db"}}}
@@ -35,7 +38,11 @@ def at_rest(limit: int) -> MakeBudget:
 def planned(floor: Floor | None, target: StatefulSetView, *present: PodView, **fields: Any) -> list[Action]:
     target = replace(target, selector={"matchLabels": {"app": "db"}})
     snapshot = replace(a_snapshot(target, *present, **fields), floor=floor)
-    return [*plan_floor(snapshot, target)]
+    return [*plan_floor(snapshot, target, places_of(snapshot, NOW))]
+
+
+def to(limit: int) -> LimitBudget:
+    return LimitBudget("db-statefulrollout-at-rest", "uid-at-rest", limit)
 
 
 def test_one_pod_at_a_time_and_never_the_only_one_may_be_evicted_behind_our_back() -> None:
@@ -49,8 +56,15 @@ def test_what_was_not_looked_at_is_left_alone() -> None:
 
 
 def test_the_budget_over_those_at_rest_follows_the_replicas() -> None:
-    assert planned(FLOOR, a_set(1), *pods(1)) == [REMOVAL]
+    assert planned(FLOOR, a_set(1), *pods(1)) == [to(0)]
     assert planned(replace(FLOOR, at_rest=None), a_set(1), *pods(1)) == [at_rest(0)]
+    assert planned(ROLLING, a_set(3), *pods(3)) == [to(1)]
+
+
+def test_while_a_pod_is_to_leave_no_other_may_be_evicted_behind_our_back() -> None:
+    assert planned(FLOOR, a_rolling_set(), *pods(3)) == [to(0)]
+    assert planned(FLOOR, a_set(2), *pods(3)) == [to(0)]
+    assert planned(ROLLING, a_rolling_set(), *pods(3)) == []
 
 
 def test_what_a_budget_of_the_user_selects_is_left_to_that() -> None:
@@ -63,28 +77,34 @@ def test_what_a_budget_of_the_user_selects_is_left_to_that() -> None:
 def test_what_the_set_selects_by_expressions_is_selected_by_the_budget_too() -> None:
     tier = {"key": "tier", "operator": "Exists"}
     target = a_set(3, selector={"matchExpressions": [tier]})
-    (made,) = plan_floor(replace(a_snapshot(target), floor=Floor()), target)
+    (made,) = plan_floor(replace(a_snapshot(target), floor=Floor()), target, ())
     assert isinstance(made, MakeBudget)
     assert made.spec["selector"] == {"matchExpressions": [tier, NOT_IN_MOTION]}
 
 
 @pytest.mark.parametrize(
-    ("held", "floor", "budgets"),
-    [(True, Floor(), ()), (True, UNCOUNTED, ()), (False, FLOOR, ()), (False, Floor(), (USERS,))],
+    ("awaited", "floor", "budgets"),
+    [
+        ("in-motion", Floor(), ()),
+        ("in-motion", UNCOUNTED, ()),
+        ("at-rest", FLOOR, ()),
+        ("at-rest", CHANGED, ()),
+        ("", ROLLING, ()),
+        ("", Floor(), (USERS,)),
+    ],
 )
 def test_no_pod_goes_before_those_in_motion_are_protected_but_for_those_that_the_user_protects(
-    held: bool, floor: Floor, budgets: tuple[BudgetView, ...]
+    awaited: str, floor: Floor, budgets: tuple[BudgetView, ...]
 ) -> None:
     snapshot = a_snapshot(a_rolling_set(), *pods(3), ledger=a_ledger(), budgets=budgets)
     plan = decide(replace(snapshot, floor=floor), NOW)
     marks = [action for action in plan.actions if isinstance(action, MarkPod)]
-    if held:
+    if awaited:
         assert marks == []
         waiting = plan.waiting["uid-db-2"]
         assert (waiting.name, waiting.observed) == (
-            "pods_in_motion_are_protected", "PodDisruptionBudget db-statefulrollout-in-motion is not up to date yet",
+            "pods_in_motion_are_protected", f"PodDisruptionBudget db-statefulrollout-{awaited} is not up to date yet",
         )  # fmt: skip
-        assert (IN_MOTION in plan.actions) is (floor.in_motion is None)
-        assert plan.recheck_at is None if floor.in_motion is None else plan.recheck_at == NOW + 0.5
+        assert plan.recheck_at == (NOW + 0.5 if floor in (UNCOUNTED, CHANGED) else None)
     else:
         assert [(mark.pod.name, mark.in_motion) for mark in marks] == [("db-2", not budgets)]

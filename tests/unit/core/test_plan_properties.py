@@ -10,7 +10,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from statefulrollout.api import names
-from statefulrollout.core.actions import MakeBudget, MarkPod, RemoveBudget, RemovePod, SetFence, WriteLedger
+from statefulrollout.core.actions import (
+    LimitBudget,
+    MakeBudget,
+    MarkPod,
+    RemoveBudget,
+    RemovePod,
+    SetFence,
+    WriteLedger,
+)
 from statefulrollout.core.asks import Answer
 from statefulrollout.core.budget import pods_of, unavailable_ordinals
 from statefulrollout.core.fence import kind_of
@@ -34,7 +42,7 @@ from tests.builders import (
     a_spec,
 )
 
-ORDER = (WriteLedger, SetFence, MakeBudget, RemoveBudget, MarkPod, RemovePod)
+ORDER = (WriteLedger, SetFence, MakeBudget, LimitBudget, RemoveBudget, MarkPod, RemovePod)
 PURPOSES = ("v1", "v2", "v3", "scale-down")
 
 CONDITIONS: tuple[Callable[[APod, str], APod], ...] = (

@@ -14,6 +14,7 @@ from statefulrollout.core.actions import (
     Announcement,
     Change,
     How,
+    LimitBudget,
     MakeBudget,
     MarkPod,
     RemoveBudget,
@@ -144,6 +145,13 @@ async def test_a_budget_of_ours_goes_with_the_rollout(stage: Stage) -> None:
     stage.kube.calls.clear()
     assert not await stage.act(budget, ISOLATE)
     assert len(stage.kube.calls) == 1
+
+
+async def test_the_limit_of_a_budget_of_ours_is_changed_by_its_uid(stage: Stage) -> None:
+    await stage.act(LimitBudget("db-floor", "uid-floor", 0))
+    (call,) = stage.kube.calls
+    assert (call.method, call.path) == ("PATCH", paths.poddisruptionbudgets("shop", "db-floor"))
+    assert call.body == {"metadata": {"uid": "uid-floor"}, "spec": {"maxUnavailable": 0}}
 
 
 async def test_a_budget_of_ours_is_removed_by_its_uid(stage: Stage) -> None:

@@ -16,7 +16,7 @@ from statefulrollout.kube.budgets import TRUSTED_SECONDS, FloorMemory
 from statefulrollout.kube.isolation import Isolation
 from statefulrollout.kube.observe import Memory, Rollouts, fetch_rollouts, fetch_workload, observe
 from statefulrollout.kube.zones import Zones
-from tests.builders import FLOOR, NOW, a_call, a_pod
+from tests.builders import NOW, a_call, a_floor, a_pod
 from tests.unit.kube.recorder import Json, RecordedKube, a_raw_pod, a_raw_rollout, a_raw_set, raw_floor
 
 SET = paths.statefulsets("shop", "db")
@@ -168,7 +168,7 @@ async def test_disruption_budgets_are_looked_at_while_a_pod_may_leave(pod: Json,
     assert isinstance(snapshot, Snapshot)
     assert (BUDGETS in read_by(kube)) is looks
     assert [budget.name for budget in snapshot.budgets] == (["pdb"] if looks else [])
-    assert snapshot.floor == (FLOOR if looks else None)
+    assert snapshot.floor == (a_floor() if looks else None)
 
 
 async def test_of_pods_at_rest_our_own_budgets_are_looked_at_until_they_stand_and_again_later() -> None:
