@@ -55,6 +55,8 @@ class I1Budget(Informed):
             self._taken = change
             return None
         if was_ready and not ready:
+            if change.before is not None and self._has_soaked(change.before, change.at):
+                self._through_us.discard(ordinal)
             self._away_since.setdefault(ordinal, change.at)
         elif ready and ordinal not in self._through_us:
             self._away_since.pop(ordinal, None)
@@ -76,10 +78,8 @@ class I1Budget(Informed):
         if ordinal == ordinal_of(change.name):
             return True
         pod = self.world.server.find("pods", NAMESPACE, f"{NAME}-{ordinal}")
-        soak = strategy.get("soakSeconds", 10)
         if pod is not None and is_ready(pod):
-            since = epoch_of((condition_of(pod, "Ready") or {})["lastTransitionTime"])
-            if ordinal not in self._through_us or change.at >= since + soak:
+            if ordinal not in self._through_us or self._has_soaked(pod, change.at, strategy):
                 self._away_since.pop(ordinal, None)
                 self._through_us.discard(ordinal)
                 return False
@@ -87,6 +87,12 @@ class I1Budget(Informed):
         if ordinal in self._through_us:
             return True
         return change.at - self._away_since.get(ordinal, change.at) > self._blind_seconds
+
+    def _has_soaked(self, pod: Json, at: float, strategy: Mapping[str, Any] | None = None) -> bool:
+        """Whether a ready pod had been ready for the soak by then: what becomes of it afterwards is not through us."""
+        strategy = strategy or rollout_spec(self.world).get("strategy", {})
+        since = epoch_of((condition_of(pod, "Ready") or {})["lastTransitionTime"])
+        return at >= since + float(strategy.get("soakSeconds", 10))
 
 
 class I2Drained(Rule):
