@@ -89,6 +89,13 @@ MUTANTS = (
         EVICTIONS + "test_without_an_operator_no_pod_is_evicted_beside_one_in_motion",
     ),
     Mutant(
+        "of a pod that was deleted outright nothing is moved",
+        "core/departure.py",
+        "if hook is None or handed_over or not",
+        "if hook or handed_over or not",
+        "test_deaths.py::test_a_pod_that_takes_its_time_to_stop_has_moved_its_state_by_then",
+    ),
+    Mutant(
         "an eviction is wanted for ever",
         "core/evicting.py",
         "abs(now - pod.eviction_asked) < PATIENCE_SECONDS",

@@ -28,6 +28,8 @@ async def test_a_drained_node_gives_its_pods_up_one_by_one_and_nothing_is_lost(p
 
     await scenario.world.run(until=lambda: drain.is_over or two_are_away(), limit_seconds=300)
     assert not two_are_away()
+    gone = [change.before for change in scenario.world.server.log if change.plural == "pods" and change.after is None]
+    assert all(pod is not None and is_true(pod, names.RELEASED) for pod in gone)
     await scenario.until_complete()
     assert {pod["spec"]["nodeName"] for pod in scenario.world.pods()} == {"node-b", "node-c"}
     assert scenario.world.lost_keys == set()

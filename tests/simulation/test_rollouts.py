@@ -255,13 +255,13 @@ async def test_a_hook_added_later_takes_no_pod_out_of_service() -> None:
 
 
 async def test_a_set_without_hooks_is_rolled_behind_its_fence() -> None:
-    scenario = await a_scenario(spec={"drain": None, "membership": None})
+    scenario = await a_scenario(spec={"drain": None, "membership": None, "paused": True})
     await scenario.roll_out()
-    await scenario.until_complete()
-    await scenario.roll_out("kvstore:3")
-    scenario.world.stateful_set_controller.sets.hold()
     await scenario.world.run(limit_seconds=5)
-    assert scenario.images() == ["kvstore:2"] * 5
+    scenario.world.stateful_set_controller.sets.hold()
+    scenario.user.pause(False)
+    await scenario.world.run(limit_seconds=5)
+    assert scenario.images() == ["kvstore:1"] * 5
     scenario.world.stateful_set_controller.sets.resume()
     await scenario.until_complete()
 

@@ -5,6 +5,7 @@ Each function is the step of one stage. None of them chooses pods or counts budg
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from statefulrollout.api import names
@@ -15,6 +16,7 @@ from statefulrollout.core.budget import may_all_leave
 from statefulrollout.core.containers import containers_of, has_ended
 from statefulrollout.core.floor import is_under_the_floor
 from statefulrollout.core.inplace import verdict_of
+from statefulrollout.core.ledger import OpenHook
 from statefulrollout.core.snapshot import Facts, Restart
 from statefulrollout.core.stages import Place, can_be_asked
 from statefulrollout.core.step import CLOSED, LET_GO, NOBODY_LEFT, OPENED, Stand, Step, Waiting, ask_hook
@@ -125,12 +127,14 @@ def _release(stand: Stand, place: Place, step: Step) -> Step:
     let_go: tuple[MarkPod | RemovePod | UpdateInPlace, ...] = (mark, *_removal(stand, place))
     if verdict.change is not None:
         let_go = (_update(stand, place, verdict.change, (mark, *_removal(stand, place))),)
-    completed = (
-        entry.model_copy(update={"completed": True})
-        for entry in stand.snapshot.ledger.open_hooks
-        if entry.uid == place.pod.uid and questions.undo_reaches_others(entry)
-    )
-    return replace(step, actions=let_go, opens=(*step.opens, *completed), waiting=None)
+    return replace(step, actions=let_go, opens=(*step.opens, *_completed(stand, place)), waiting=None)
+
+
+def _completed(stand: Stand, place: Place) -> Iterator[OpenHook]:
+    """What others were told of the pod, and what stands when it is gone."""
+    for entry in stand.snapshot.ledger.open_hooks:
+        if entry.uid == place.pod.uid and questions.undo_reaches_others(entry):
+            yield entry.model_copy(update={"completed": True})
 
 
 def _update(stand: Stand, place: Place, change: Change, otherwise: tuple[MarkPod | RemovePod, ...]) -> UpdateInPlace:
@@ -186,6 +190,17 @@ def see_off(stand: Stand, place: Place) -> Step:
 
 
 def lose(stand: Stand, place: Place) -> Step:
-    """Somebody else deleted the pod: the membership goes on without it, there is nothing to ask of it."""
-    del stand, place
-    return Step(waiting=Waiting("kubelet", "deleted by somebody else; stopping within its grace period"))
+    """Somebody else deleted the pod: its state is moved within its grace period, as far as that lasts.
+
+    Nothing can wait for it, so whatever is answered holds nobody. The membership goes on without the pod.
+    """
+    deleted = Waiting("kubelet", "deleted by somebody else; stopping within its grace period")
+    hook, handed_over = stand.snapshot.rollout.spec.migrate, place.pod.is_true(names.MIGRATED)
+    if hook is None or handed_over or not can_be_asked(place.pod) or not stand.around.roster.serving:
+        return Step(waiting=deleted)
+    judgement, step = ask_hook(stand, place, "migrate", hook)
+    completed = _completed(stand, place) if judgement.done else ()
+    observed = f"{deleted.observed}; migrate: {judgement.observed}"
+    return replace(
+        step, opens=(*step.opens, *completed), waiting=replace(deleted, observed=observed), trouble="", announcements=()
+    )

@@ -232,6 +232,41 @@ def test_a_released_pod_that_stops_is_waited_for_and_its_hooks_are_complete() ->
     assert step == Step(closes=(entry.id,), waiting=Waiting("kubelet", "stopping within its grace period"))
 
 
+DELETED = "deleted by somebody else; stopping within its grace period"
+
+
+def test_the_state_of_a_pod_that_somebody_deleted_is_moved_as_far_as_its_grace_lasts() -> None:
+    step = Case(NEW.deleted(), migrate=MIGRATE).step
+    (ask,), (entry,) = step.asks, step.opens
+    assert (ask.title, entry.hook, step.actions) == ("migrate", "migrate", ())
+    assert wait_of(step) == ("kubelet", f"{DELETED}; migrate: not answered yet")
+
+
+def test_a_migrate_that_a_deleted_pod_fails_holds_nobody() -> None:
+    late = {"migrate": (HOUR, a_report(Answer.ERROR, since=HOUR))}
+    step = Case(NEW.deleted(), opened=late, migrate=MIGRATE).step
+    assert (step.trouble, step.announcements) == ("", ())
+
+
+def test_what_others_were_told_of_a_deleted_pod_stands_once_its_state_is_moved() -> None:
+    begun = undo_of(OLD, a_pod("db-0"), "migrate")
+    step = Case(OLD.deleted(), opened=MIGRATED, entries=(begun,), migrate=MIGRATE).step
+    assert [entry.completed for entry in step.opens if entry.id == begun.id] == [True]
+
+
+@pytest.mark.parametrize(
+    ("pod", "migrate"),
+    [
+        (NEW.deleted(), None),
+        (NEW.deleted().but(phase="Failed"), MIGRATE),
+        (OLD.migrated("v2").deleted(), MIGRATE),
+    ],
+)
+def test_of_a_deleted_pod_that_has_nothing_to_move_nothing_is_asked(pod: PodView, migrate: Any) -> None:
+    step = Case(pod, migrate=migrate).step
+    assert step == Step(waiting=Waiting("kubelet", DELETED))
+
+
 @pytest.mark.parametrize("pod", [OLD.isolated("v2"), OLD.drained("v2"), OLD.let_go("v2")])
 def test_nobody_is_let_go_before_the_fence_stands(pod: PodView) -> None:
     step = Case(pod, fence_stands=False, opened=DRAINED).step
