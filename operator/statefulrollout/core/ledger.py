@@ -52,7 +52,6 @@ class Declaration(Entry):
     generation: int = 0
     members: tuple[Member, ...] = ()
     away: tuple[Absence, ...] = ()
-    unknown: tuple[str, ...] = ()
     coordinator: str = ""
     done: bool = False
     at: float = 0.0

@@ -66,8 +66,8 @@ async def test_what_was_written_is_what_is_read(ledger: Ledger) -> None:
     ]
 
 
-async def test_absences_and_unknowns_are_remembered() -> None:
-    declaration = Declaration(generation=18, away=(Absence(name="db-1", since=7.5),), unknown=("db-2",), stalled=9.0)
+async def test_absences_and_stalls_are_remembered() -> None:
+    declaration = Declaration(generation=18, away=(Absence(name="db-1", since=7.5),), stalled=9.0)
     body = (await sent(a_ledger(declaration=declaration))).body
     found = await fetch_ledger(RecordedKube({PATH: body}), "shop", "db")
     assert found.declaration == declaration
