@@ -14,7 +14,7 @@ from statefulrollout.api import names
 from statefulrollout.api.v1alpha1 import Spec
 from statefulrollout.core.asks import Answer, Report
 from statefulrollout.core.fence import STRATEGIES
-from statefulrollout.core.floor import limit_at_rest
+from statefulrollout.core.floor import ALL, kept_at_rest
 from statefulrollout.core.ledger import Declaration, FailedRevision, Ledger, Member
 from statefulrollout.core.snapshot import (
     BudgetView,
@@ -235,9 +235,9 @@ def a_report(answer: Answer, *, since: float = 0, **fields: Any) -> Report:
     return replace(report, **fields)
 
 
-def a_floor(limit: int = 1) -> Floor:
-    """Our budgets, counted; so many pods may go under the one over pods at rest."""
-    return Floor(OwnBudget("uid-in-motion", 0, observed=True), OwnBudget("uid-at-rest", limit, observed=True))
+def a_floor(kept: int = 2) -> Floor:
+    """Our budgets, counted; the one over pods at rest keeps so many."""
+    return Floor(OwnBudget("uid-in-motion", ALL, observed=True), OwnBudget("uid-at-rest", kept, observed=True))
 
 
 def a_snapshot(
@@ -264,5 +264,5 @@ def a_snapshot(
         budgets=budgets,
         services=services or {},
     )
-    limit = limit_at_rest(target, places_of(snapshot, NOW)) if target else 0
-    return replace(snapshot, floor=a_floor(limit))
+    kept = kept_at_rest(target, places_of(snapshot, NOW)) if target else ALL
+    return replace(snapshot, floor=a_floor(kept))

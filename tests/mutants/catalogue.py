@@ -84,8 +84,8 @@ MUTANTS = (
     Mutant(
         "a pod at rest may be evicted behind our back while another is in motion",
         "core/floor.py",
-        "at_rest and target.replicas > 1",
-        "target.replicas > 1",
+        "if at_rest and target.replicas > 1",
+        "if target.replicas > 1",
         EVICTIONS + "test_without_an_operator_no_pod_is_evicted_beside_one_in_motion",
     ),
     Mutant(

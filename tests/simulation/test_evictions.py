@@ -204,6 +204,21 @@ async def test_a_drain_goes_on_when_the_operator_is_killed_in_the_midst_of_it() 
     assert scenario.world.lost_keys == set()
 
 
+async def test_a_pod_that_came_without_a_gate_is_taken_once_it_is_released() -> None:
+    scenario = await a_scenario(replicas=3)
+    world = scenario.world
+    world.webhook.up = False
+    scenario.user.delete_pod(1)
+    await world.run(limit_seconds=20)
+    world.webhook.up = True
+    bare = world.pod(1)
+    assert not bare["spec"].get("readinessGates")
+    drain = begin_drain(scenario, bare["spec"]["nodeName"])
+    await world.run(until=lambda: drain.is_over, limit_seconds=120)
+    await scenario.until_complete()
+    assert world.lost_keys == set()
+
+
 async def test_with_the_operator_down_nobody_evicts_a_pod_in_the_midst_of_its_migration() -> None:
     scenario = await a_scenario(replicas=5, policy="Parallel")
     world = scenario.world

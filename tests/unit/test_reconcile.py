@@ -11,6 +11,7 @@ import pytest
 from statefulrollout.api import names
 from statefulrollout.core.asks import Answer, Ask, Report
 from statefulrollout.core.fence import STRATEGIES
+from statefulrollout.core.floor import ALL
 from statefulrollout.core.snapshot import FenceKind
 from statefulrollout.errors import NotLeader
 from statefulrollout.hooks.runner import Key
@@ -94,7 +95,7 @@ AT_REST = (SET, {**a_raw_set(replicas=1, updateStrategy=HOLD), "status": {
     "observedGeneration": 7, "currentRevision": "db-v1", "updateRevision": "db-v1",
 }})  # fmt: skip
 HEALTHY = (POD, a_raw_pod("db-0"))
-FLOOR = [(f"{paths.poddisruptionbudgets('shop')}/{raw['metadata']['name']}", raw) for raw in raw_floor(0)]
+FLOOR = [(f"{paths.poddisruptionbudgets('shop')}/{raw['metadata']['name']}", raw) for raw in raw_floor(ALL)]
 
 
 def at_rest(*more: tuple[str, Json]) -> Bench:

@@ -40,11 +40,11 @@ class MakeBudget:
 
 @dataclass(frozen=True)
 class LimitBudget:
-    """Let another number of pods go under one of our PodDisruptionBudgets, by UID."""
+    """Keep another number of pods by one of our PodDisruptionBudgets, by UID."""
 
     name: str
     uid: str
-    limit: int
+    keeps: int
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,7 @@ Two PodDisruptionBudgets of ours divide the pods of a StatefulSet by a label, so
 evicts no pod that two budgets select. Of the pods in motion none goes, and of the others none while any is to leave:
 their controller does not notice that a label took a pod out of a budget, but allows nothing under a spec that it has
 not seen. While all are at rest, one at a time goes, and never the only one. Broken pods always do, and so do released
-ones, which have left both service and the label. Where a budget of the user's selects a pod, that one alone decides
-about it.
+ones, whose label is another by then. Where a budget of the user's selects a pod, that one alone decides about it.
 """
 
 from __future__ import annotations
@@ -16,6 +15,9 @@ from statefulrollout.api import names
 from statefulrollout.core.actions import LimitBudget, MakeBudget, RemoveBudget
 from statefulrollout.core.snapshot import OwnBudget, PodView, Snapshot, StatefulSetView
 from statefulrollout.core.stages import Place
+
+ALL = 2**31 - 1
+"""`minAvailable` that no number of pods reaches; `maxUnavailable: 0` follows a scale-down, and gives the rest away."""
 
 
 def name_in_motion(stateful_set: str) -> str:
@@ -51,36 +53,36 @@ def plan_floor(
         return ()
     if floor.in_motion is None and any(is_under_the_floor(snapshot, place.pod) for place in places):
         plan.append(_budget_in_motion(target))
-    limit, name = limit_at_rest(target, places), name_at_rest(target.name)
+    kept, name = kept_at_rest(target, places), name_at_rest(target.name)
     if floor.at_rest is None:
-        plan += () if snapshot.budgets else (_budget_at_rest(target, limit),)
+        plan += () if snapshot.budgets else (_budget_at_rest(target, kept),)
     elif snapshot.budgets:
         plan.append(RemoveBudget(name, floor.at_rest.uid))
-    elif floor.at_rest.limit != limit:
-        plan.append(LimitBudget(name, floor.at_rest.uid, limit))
+    elif floor.at_rest.keeps != kept:
+        plan.append(LimitBudget(name, floor.at_rest.uid, kept))
     return tuple(plan)
 
 
-def limit_at_rest(target: StatefulSetView, places: Collection[Place]) -> int:
-    """How many pods may be evicted behind our back."""
+def kept_at_rest(target: StatefulSetView, places: Collection[Place]) -> int:
+    """How many pods at rest there must be for one to be evicted behind our back, itself not counted."""
     at_rest = all(place.leaves_for is None for place in places)
-    return 1 if at_rest and target.replicas > 1 else 0
+    return target.replicas - 1 if at_rest and target.replicas > 1 else ALL
 
 
 def _stands(budget: OwnBudget | None) -> bool:
-    return budget is not None and budget.observed and budget.limit == 0
+    return budget is not None and budget.observed and budget.keeps == ALL
 
 
 def _budget_in_motion(target: StatefulSetView) -> MakeBudget:
     selector = {"matchLabels": {names.IN_MOTION_LABEL: target.name}}
-    return MakeBudget(name_in_motion(target.name), {"maxUnavailable": 0, "selector": selector})
+    return MakeBudget(name_in_motion(target.name), {"minAvailable": ALL, "selector": selector})
 
 
-def _budget_at_rest(target: StatefulSetView, limit: int) -> MakeBudget:
+def _budget_at_rest(target: StatefulSetView, kept: int) -> MakeBudget:
     not_in_motion = {"key": names.IN_MOTION_LABEL, "operator": "DoesNotExist"}
     expressions = [*(target.selector.get("matchExpressions") or ()), not_in_motion]
     spec = {
-        "maxUnavailable": limit,
+        "minAvailable": kept,
         "unhealthyPodEvictionPolicy": "AlwaysAllow",
         "selector": {**target.selector, "matchExpressions": expressions},
     }

@@ -231,10 +231,10 @@ class BudgetView:
 
 @dataclass(frozen=True)
 class OwnBudget:
-    """A PodDisruptionBudget of ours, its `maxUnavailable`, and whether its pods have been counted."""
+    """A PodDisruptionBudget of ours, its `minAvailable`, and whether its pods have been counted."""
 
     uid: str
-    limit: object
+    keeps: object
     observed: bool
 
 

@@ -38,6 +38,9 @@ from statefulrollout.kube.views import annotation_of
 
 log = structlog.stdlib.get_logger(__name__)
 
+RELEASED = "released"
+"""The label of a pod in motion that whoever asked for its eviction may take."""
+
 
 @dataclass(frozen=True)
 class Actor:
@@ -122,7 +125,7 @@ class Actor:
         await self.kube.call("POST", paths.poddisruptionbudgets(self.namespace), body=body)
 
     async def _limit_budget(self, action: LimitBudget) -> None:
-        patch = {"metadata": {"uid": action.uid}, "spec": {"maxUnavailable": action.limit}}
+        patch = {"metadata": {"uid": action.uid}, "spec": {"minAvailable": action.keeps}}
         path = paths.poddisruptionbudgets(self.namespace, action.name)
         await self.kube.call("PATCH", path, body=patch, content_type=MERGE_PATCH)
 
@@ -135,7 +138,9 @@ class Actor:
         if action.fenced is not None:
             labels[names.FENCED_LABEL] = "true" if action.fenced else None
         if action.in_motion is not None:
-            labels[names.IN_MOTION_LABEL] = self.target.name if action.in_motion else None
+            # Under neither budget: a pod without a gate is ready even when it is released.
+            at_rest = RELEASED if action.conditions.get(names.RELEASED) else None
+            labels[names.IN_MOTION_LABEL] = self.target.name if action.in_motion else at_rest
         if labels:
             metadata["labels"] = labels
         conditions = [

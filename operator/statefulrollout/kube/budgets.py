@@ -36,7 +36,7 @@ def _own_budget_of(raw: Json | None) -> OwnBudget | None:
     if raw is None:
         return None
     counted = views.budget_of(raw, ()).observed
-    return OwnBudget(raw["metadata"]["uid"], raw["spec"].get("maxUnavailable"), counted)
+    return OwnBudget(raw["metadata"]["uid"], raw["spec"].get("minAvailable"), counted)
 
 
 class FloorMemory:

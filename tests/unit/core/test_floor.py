@@ -9,26 +9,26 @@ import pytest
 
 from statefulrollout.api import names
 from statefulrollout.core.actions import Action, LimitBudget, MakeBudget, MarkPod, RemoveBudget
-from statefulrollout.core.floor import plan_floor
+from statefulrollout.core.floor import ALL, plan_floor
 from statefulrollout.core.plan import decide
 from statefulrollout.core.snapshot import BudgetView, Floor, OwnBudget, PodView, StatefulSetView
 from statefulrollout.core.stages import places_of
 from tests.builders import NOW, a_floor, a_ledger, a_rolling_set, a_set, a_snapshot, pods
 
 USERS = BudgetView("pdb", 1, frozenset({"uid-db-2"}))
-FLOOR, ROLLING = a_floor(1), a_floor(0)
-UNCOUNTED = replace(ROLLING, in_motion=OwnBudget("uid-in-motion", 0, observed=False))
-CHANGED = replace(ROLLING, at_rest=OwnBudget("uid-at-rest", 0, observed=False))
+FLOOR, ROLLING = a_floor(2), a_floor(ALL)
+UNCOUNTED = replace(ROLLING, in_motion=OwnBudget("uid-in-motion", ALL, observed=False))
+CHANGED = replace(ROLLING, at_rest=OwnBudget("uid-at-rest", ALL, observed=False))
 NOT_IN_MOTION = {"key": names.IN_MOTION_LABEL, "operator": "DoesNotExist"}
 IN_MOTION = MakeBudget(
-    "db-statefulrollout-in-motion", {"maxUnavailable": 0, "selector": {"matchLabels": {names.IN_MOTION_LABEL: "db"}}}
+    "db-statefulrollout-in-motion", {"minAvailable": ALL, "selector": {"matchLabels": {names.IN_MOTION_LABEL: "db"}}}
 )
 REMOVAL = RemoveBudget("db-statefulrollout-at-rest", "uid-at-rest")
 
 
-def at_rest(limit: int) -> MakeBudget:
+def at_rest(kept: int) -> MakeBudget:
     spec = {
-        "maxUnavailable": limit,
+        "minAvailable": kept,
         "unhealthyPodEvictionPolicy": "AlwaysAllow",
         "selector": {"matchLabels": {"app": "db"}, "matchExpressions": [NOT_IN_MOTION]},
     }
@@ -41,13 +41,13 @@ def planned(floor: Floor | None, target: StatefulSetView, *present: PodView, **f
     return [*plan_floor(snapshot, target, places_of(snapshot, NOW))]
 
 
-def to(limit: int) -> LimitBudget:
-    return LimitBudget("db-statefulrollout-at-rest", "uid-at-rest", limit)
+def to(kept: int) -> LimitBudget:
+    return LimitBudget("db-statefulrollout-at-rest", "uid-at-rest", kept)
 
 
 def test_one_pod_at_a_time_and_never_the_only_one_may_be_evicted_behind_our_back() -> None:
-    assert planned(Floor(), a_set(3), *pods(3)) == [IN_MOTION, at_rest(1)]
-    assert planned(Floor(), a_set(1), *pods(1)) == [IN_MOTION, at_rest(0)]
+    assert planned(Floor(), a_set(3), *pods(3)) == [IN_MOTION, at_rest(2)]
+    assert planned(Floor(), a_set(1), *pods(1)) == [IN_MOTION, at_rest(ALL)]
     assert planned(FLOOR, a_set(3), *pods(3)) == []
 
 
@@ -56,14 +56,14 @@ def test_what_was_not_looked_at_is_left_alone() -> None:
 
 
 def test_the_budget_over_those_at_rest_follows_the_replicas() -> None:
-    assert planned(FLOOR, a_set(1), *pods(1)) == [to(0)]
-    assert planned(replace(FLOOR, at_rest=None), a_set(1), *pods(1)) == [at_rest(0)]
-    assert planned(ROLLING, a_set(3), *pods(3)) == [to(1)]
+    assert planned(FLOOR, a_set(1), *pods(1)) == [to(ALL)]
+    assert planned(replace(FLOOR, at_rest=None), a_set(1), *pods(1)) == [at_rest(ALL)]
+    assert planned(ROLLING, a_set(3), *pods(3)) == [to(2)]
 
 
 def test_while_a_pod_is_to_leave_no_other_may_be_evicted_behind_our_back() -> None:
-    assert planned(FLOOR, a_rolling_set(), *pods(3)) == [to(0)]
-    assert planned(FLOOR, a_set(2), *pods(3)) == [to(0)]
+    assert planned(FLOOR, a_rolling_set(), *pods(3)) == [to(ALL)]
+    assert planned(FLOOR, a_set(2), *pods(3)) == [to(ALL)]
     assert planned(ROLLING, a_rolling_set(), *pods(3)) == []
 
 

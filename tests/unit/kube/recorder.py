@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from statefulrollout.api import names
+from statefulrollout.core.floor import ALL
 from statefulrollout.errors import ApiError, api_error_of
 from statefulrollout.kube.client import Kube
 from statefulrollout.kube.events import Events
@@ -160,15 +161,15 @@ def a_raw_pod(name: str = "db-2", **fields: Any) -> Json:
     return pod
 
 
-def raw_floor(limit: int = 1) -> tuple[Json, Json]:
-    """Our own PodDisruptionBudgets, counted, over pods in motion and over those at rest, of which so many may go."""
+def raw_floor(kept: int = 2) -> tuple[Json, Json]:
+    """Our own PodDisruptionBudgets, counted, over pods in motion and over those at rest, of which so many are kept."""
     status = {"observedGeneration": 1}
     in_motion = {"name": "db-statefulrollout-in-motion", "generation": 1, "uid": "uid-in-motion"}
     at_rest = {"name": "db-statefulrollout-at-rest", "generation": 1, "uid": "uid-at-rest"}
     selector = {"matchLabels": {names.IN_MOTION_LABEL: "db"}}
     return (
-        {"metadata": in_motion, "spec": {"maxUnavailable": 0, "selector": selector}, "status": status},
-        {"metadata": at_rest, "spec": {"maxUnavailable": limit, "selector": {}}, "status": status},
+        {"metadata": in_motion, "spec": {"minAvailable": ALL, "selector": selector}, "status": status},
+        {"metadata": at_rest, "spec": {"minAvailable": kept, "selector": {}}, "status": status},
     )
 
 

@@ -123,9 +123,14 @@ async def test_a_mark_is_one_patch_of_the_status_bound_to_the_uid_and_the_versio
     }
 
 
-@pytest.mark.parametrize(("in_motion", "value"), [(True, "db"), (False, None)])
-async def test_a_mark_says_whether_the_pod_is_in_motion(stage: Stage, in_motion: bool, value: str | None) -> None:
-    await stage.act(replace(ISOLATE, fenced=None, in_motion=in_motion))
+@pytest.mark.parametrize(
+    ("in_motion", "conditions", "value"),
+    [(True, {}, "db"), (False, {}, None), (False, {names.RELEASED: True}, "released")],
+)
+async def test_a_mark_says_whether_the_pod_is_in_motion_and_whether_it_may_be_taken(
+    stage: Stage, in_motion: bool, conditions: dict[str, bool], value: str | None
+) -> None:
+    await stage.act(replace(ISOLATE, fenced=None, in_motion=in_motion, conditions=conditions))
     assert stage.kube.calls[0].body["metadata"]["labels"] == {names.IN_MOTION_LABEL: value}
 
 
@@ -148,10 +153,10 @@ async def test_a_budget_of_ours_goes_with_the_rollout(stage: Stage) -> None:
 
 
 async def test_the_limit_of_a_budget_of_ours_is_changed_by_its_uid(stage: Stage) -> None:
-    await stage.act(LimitBudget("db-floor", "uid-floor", 0))
+    await stage.act(LimitBudget("db-floor", "uid-floor", 4))
     (call,) = stage.kube.calls
     assert (call.method, call.path) == ("PATCH", paths.poddisruptionbudgets("shop", "db-floor"))
-    assert call.body == {"metadata": {"uid": "uid-floor"}, "spec": {"maxUnavailable": 0}}
+    assert call.body == {"metadata": {"uid": "uid-floor"}, "spec": {"minAvailable": 4}}
 
 
 async def test_a_budget_of_ours_is_removed_by_its_uid(stage: Stage) -> None:

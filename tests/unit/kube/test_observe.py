@@ -184,6 +184,8 @@ async def test_of_pods_at_rest_our_own_budgets_are_looked_at_until_they_stand_an
     kube.objects |= {f"{BUDGETS}/{name}": raw for name, raw in zip("bc", raw_floor(), strict=True)}
     assert [await looks(), await looks()] == [True, False]
     kube.objects[SET]["spec"]["replicas"] += 1
+    assert [await looks(), await looks()] == [True, True]
+    kube.objects |= {f"{BUDGETS}/{name}": raw for name, raw in zip("bc", raw_floor(3), strict=True)}
     assert [await looks(), await looks()] == [True, False]
     now[0] += TRUSTED_SECONDS
     assert [await looks(), await looks()] == [True, False]
