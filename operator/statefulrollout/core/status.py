@@ -18,11 +18,13 @@ from statefulrollout.core.goal import failure_of, is_aborted, is_given_up
 from statefulrollout.core.guards import overridden
 from statefulrollout.core.membership import dark_since
 from statefulrollout.core.plan import Plan
-from statefulrollout.core.snapshot import FenceKind, Snapshot, StatefulSetView
+from statefulrollout.core.snapshot import FenceKind, PodView, Snapshot, StatefulSetView
 from statefulrollout.core.stages import IN_MOTION, Place, Stage
 from statefulrollout.core.step import Waiting
 from statefulrollout.core.timestamps import timestamp
 
+GATES_NOT_READY = "ReadinessGatesNotReady"
+"""The kubelet's reason for a pod whose containers are ready and one of whose gates is not."""
 _MESSAGE_LIMIT = 1024
 _COMING_BACK = frozenset({Stage.STARTING, Stage.RESTORING, Stage.SOAKING, Stage.TERMINATING})
 
@@ -167,7 +169,7 @@ def _progress_of(snapshot: Snapshot, plan: Plan, target: StatefulSetView, counts
 
 def _silent(plan: Plan) -> str:
     """Pods whose node seems to have stopped answering, and what a human can do about it."""
-    silent = [place.pod for place in plan.places if place.pod.containers_ready and dark_since(place.pod) is not None]
+    silent = [place.pod for place in plan.places if _is_silent(place.pod)]
     if not silent:
         return ""
     pods = ", ".join(f"{pod.name} on {pod.node}" for pod in silent)
@@ -175,6 +177,13 @@ def _silent(plan: Plan) -> str:
         f". Not heard of: {pods}. Bring the node back; if it is gone for good, delete the Node, and what only its pods "
         "have is lost. Nothing is deleted by force"
     )
+
+
+def _is_silent(pod: PodView) -> bool:
+    """Whether it would be ready, if only its kubelet were heard of; of a gate that is not ours the kubelet tells."""
+    ready = pod.conditions.get("Ready")
+    told = ready is not None and ready.reason == GATES_NOT_READY
+    return pod.containers_ready and dark_since(pod) is not None and not told
 
 
 def _is_hurt(place: Place) -> bool:

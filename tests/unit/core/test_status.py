@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -12,7 +13,7 @@ from statefulrollout.api import names
 from statefulrollout.api.v1alpha1 import Status
 from statefulrollout.core.asks import Answer
 from statefulrollout.core.plan import decide
-from statefulrollout.core.snapshot import FenceKind, PodView, StatefulSetView
+from statefulrollout.core.snapshot import FenceKind, PodCondition, PodView, StatefulSetView
 from statefulrollout.core.status import build_status, refusal
 from statefulrollout.core.timestamps import timestamp
 from tests.builders import (
@@ -62,6 +63,10 @@ READY, RECONCILING, STALLED, PAUSED, DEGRADED, OVERRIDDEN = names.CONDITIONS
 ROLLING = a_rolling_set()
 ABORTED = a_spec(abort={"revision": "v2"})
 
+BEHIND_A_GATE = replace(
+    OLD[2], conditions={**OLD[2].conditions, "Ready": PodCondition(False, NOW - 60, "ReadinessGatesNotReady")}
+)
+
 ROWS = [
     Row(
         "complete", "Healthy", "RolloutComplete", {READY}, "3 of 3 pods updated; revision v1 is in place", a_set(), OLD
@@ -109,6 +114,11 @@ ROWS = [
         "complete, later a node that does not answer", "Degraded", "Recovering", {RECONCILING, DEGRADED},
         "gate open, not Ready yet. Not heard of: db-2 on node-2. Bring the node back; if it is gone for good, delete",
         a_set(), (*OLD[:2], OLD[2].condition("Ready", False, since=60)),
+    ),
+    Row(
+        "complete, and a gate of somebody else's is not open", "Degraded", "Recovering", {RECONCILING, DEGRADED},
+        "3 of 3 pods exist; db-2 is Soaking and waits for kubelet: gate open, not Ready yet",
+        a_set(), (*OLD[:2], BEHIND_A_GATE),
     ),
     Row(
         "rolling, and a node does not answer", "Waiting", "WaitingForGuard", {RECONCILING},
@@ -198,6 +208,7 @@ def test_each_situation_has_its_row(row: Row) -> None:
     ready = next(condition for condition in status.conditions if condition.type == READY)
     assert (status.phase, ready.reason, holding(status)) == (row.phase, row.reason, row.holds)
     assert row.says in status.message
+    assert ("Not heard of" in status.message) is ("Not heard of" in row.says)
     assert ready.message == status.message
     assert not {RECONCILING, STALLED} <= holding(status)
     assert [condition.type for condition in status.conditions] == list(names.CONDITIONS)
