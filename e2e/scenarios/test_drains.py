@@ -106,7 +106,7 @@ def test_a_drain_ends_though_every_replica_of_the_operator_is_killed_in_its_mids
 def test_a_drain_that_meets_no_operator_is_held_by_the_floor_and_ends_once_it_is_back(
     open_shop: OpenShop, kubectl: Kubectl, installation: Installation
 ) -> None:
-    """A pod in motion uses up the one that may go without the operator: whoever else is on the node stays, too."""
+    """While a pod is to leave nobody else goes without the operator: whoever is on the node stays, too."""
     shop = open_shop(replicas=4, load_node=control_plane_of(kubectl))
     shop.set_faults(STUCK_DRAIN, 3)
     new = shop.change_template()

@@ -77,8 +77,8 @@ MUTANTS = (
     Mutant(
         "pods in motion are not protected while the operator is down",
         "core/departure.py",
-        "in_motion=is_under_the_floor(stand.snapshot, place.pod)",
-        "in_motion=False",
+        "Motion.IN_MOTION if is_under_the_floor(stand.snapshot, place.pod) else Motion.AT_REST",
+        "Motion.AT_REST",
         EVICTIONS + "test_with_the_operator_down_nobody_evicts_a_pod_in_the_midst_of_its_migration",
     ),
     Mutant(

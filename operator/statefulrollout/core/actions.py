@@ -55,6 +55,14 @@ class RemoveBudget:
     uid: str
 
 
+class Motion(StrEnum):
+    """Which of our budgets a pod is under, by its label: the one at rest, the one in motion, or neither any more."""
+
+    AT_REST = "AtRest"
+    IN_MOTION = "InMotion"
+    RELEASED = "Released"
+
+
 @dataclass(frozen=True)
 class MarkPod:
     """Write conditions, facts and labels on a pod, in one patch, if it still is as it was read.
@@ -68,7 +76,7 @@ class MarkPod:
     conditions: Mapping[str, bool] = field(default_factory=dict)
     facts: Facts | None = None
     fenced: bool | None = None
-    in_motion: bool | None = None
+    motion: Motion | None = None
 
 
 class How(StrEnum):

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from statefulrollout.api import names
 from statefulrollout.core import questions
-from statefulrollout.core.actions import MarkPod
+from statefulrollout.core.actions import MarkPod, Motion
 from statefulrollout.core.asks import Ask, is_done
 from statefulrollout.core.containers import containers_of, facts_match_containers
 from statefulrollout.core.goal import is_given_up
@@ -114,7 +114,7 @@ def give_back(stand: Stand, place: Place) -> Step:
     back = Step(asks=asks, closes=closes)
     if not facts_match_containers(snapshot, place.pod) or not place.pod.containers_ready:
         conditions = {**OPENED, **CLOSED}
-        mark = MarkPod(place.pod, "PodReturned", "no longer leaving", conditions, facts=Facts(), in_motion=False)
+        mark = MarkPod(place.pod, "PodReturned", "no longer leaving", conditions, facts=Facts(), motion=Motion.AT_REST)
         return replace(back, actions=(mark,))
     return _open_gate(stand, place, back, "PodReturned", "back in service: no longer leaving")
 
@@ -140,7 +140,7 @@ def _open_gate(stand: Stand, place: Place, step: Step, reason: str, message: str
         # With the last gate open and the wrong fence, the controller would accept the revision before its soak.
         return replace(step, closes=(), waiting=Waiting("fence", "the StatefulSet controller has not seen it yet"))
     facts = Facts(containers=containers_of(place.pod))
-    mark = MarkPod(place.pod, reason, message, OPENED, facts=facts, fenced=True, in_motion=False)
+    mark = MarkPod(place.pod, reason, message, OPENED, facts=facts, fenced=True, motion=Motion.AT_REST)
     return replace(step, actions=(mark,), waiting=None)
 
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from statefulrollout.api import names
 from statefulrollout.api.v1alpha1 import Hook, Removal, Target
 from statefulrollout.core import questions
-from statefulrollout.core.actions import Change, How, MarkPod, RemovePod, UpdateInPlace
+from statefulrollout.core.actions import Change, How, MarkPod, Motion, RemovePod, UpdateInPlace
 from statefulrollout.core.budget import may_all_leave
 from statefulrollout.core.containers import containers_of, has_ended
 from statefulrollout.core.floor import is_under_the_floor
@@ -33,7 +33,7 @@ def begin(stand: Stand, place: Place) -> MarkPod:
         {**OPENED, **CLOSED},
         facts=facts,
         fenced=True,
-        in_motion=is_under_the_floor(stand.snapshot, place.pod),
+        motion=Motion.IN_MOTION if is_under_the_floor(stand.snapshot, place.pod) else Motion.AT_REST,
     )
 
 
@@ -123,7 +123,7 @@ def _release(stand: Stand, place: Place, step: Step) -> Step:
     verdict = verdict_of(stand.snapshot, place)
     unlike = f" (not in place: {verdict.why_not})" if verdict.why_not else ""
     message, facts = f"released for {place.leaves_for}{unlike}", _leaving_facts(stand, place)
-    mark = MarkPod(place.pod, "PodReleased", message, {**CLOSED, **LET_GO}, facts=facts, in_motion=False)
+    mark = MarkPod(place.pod, "PodReleased", message, {**CLOSED, **LET_GO}, facts=facts, motion=Motion.RELEASED)
     let_go: tuple[MarkPod | RemovePod | UpdateInPlace, ...] = (mark, *_removal(stand, place))
     if verdict.change is not None:
         let_go = (_update(stand, place, verdict.change, (mark, *_removal(stand, place))),)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from statefulrollout.api import names
 from statefulrollout.api.v1alpha1 import DeletionPolicy
 from statefulrollout.core import questions
-from statefulrollout.core.actions import Action, MarkPod, SetFence, WriteLedger
+from statefulrollout.core.actions import Action, MarkPod, Motion, SetFence, WriteLedger
 from statefulrollout.core.asks import Ask, Report, is_done
 from statefulrollout.core.fence import STRATEGIES, stands
 from statefulrollout.core.ledger import Ledger, OpenHook, Prepared
@@ -146,4 +146,4 @@ def _bears_our_marks(pod: PodView) -> bool:
 def _set_free(pod: PodView) -> MarkPod:
     conditions = {names.SERVING: True, names.DRAINED: False, names.MIGRATED: False, names.RELEASED: False}
     message = "no StatefulRollout rolls it any more: the gate is open, and it may be deleted and rolled freely"
-    return MarkPod(pod, "PodSetFree", message, conditions, facts=Facts(), fenced=False, in_motion=False)
+    return MarkPod(pod, "PodSetFree", message, conditions, facts=Facts(), fenced=False, motion=Motion.AT_REST)

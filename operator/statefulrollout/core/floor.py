@@ -3,8 +3,9 @@
 Two PodDisruptionBudgets of ours divide the pods of a StatefulSet by a label, so that none is under both; Kubernetes
 evicts no pod that two budgets select. Of the pods in motion none goes, and of the others none while any is to leave:
 their controller does not notice that a label took a pod out of a budget, but allows nothing under a spec that it has
-not seen. While all are at rest, one at a time goes, and never the only one. Broken pods always do, and so do released
-ones, whose label is another by then. Where a budget of the user's selects a pod, that one alone decides about it.
+not seen. While all are at rest, one at a time goes, and never the only one. Broken pods always do. Released ones are
+under neither: one without a gate is ready to the last. Where a budget of the user's selects a pod, that one alone
+decides about it.
 """
 
 from __future__ import annotations

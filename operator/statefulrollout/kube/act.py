@@ -21,6 +21,7 @@ from statefulrollout.core.actions import (
     LimitBudget,
     MakeBudget,
     MarkPod,
+    Motion,
     RemoveBudget,
     RemovePod,
     SetFence,
@@ -37,9 +38,6 @@ from statefulrollout.kube.ledger import write_ledger
 from statefulrollout.kube.views import annotation_of
 
 log = structlog.stdlib.get_logger(__name__)
-
-RELEASED = "released"
-"""The label of a pod in motion that whoever asked for its eviction may take."""
 
 
 @dataclass(frozen=True)
@@ -137,10 +135,8 @@ class Actor:
         labels: dict[str, str | None] = {}
         if action.fenced is not None:
             labels[names.FENCED_LABEL] = "true" if action.fenced else None
-        if action.in_motion is not None:
-            # Under neither budget: a pod without a gate is ready even when it is released.
-            at_rest = RELEASED if action.conditions.get(names.RELEASED) else None
-            labels[names.IN_MOTION_LABEL] = self.target.name if action.in_motion else at_rest
+        if action.motion is not None:
+            labels[names.IN_MOTION_LABEL] = self._motion_label(action.motion)
         if labels:
             metadata["labels"] = labels
         conditions = [
@@ -154,6 +150,11 @@ class Actor:
         self._written[pod.uid] = written["metadata"]["resourceVersion"]
         if action.reason:
             await self._tell(action.reason, "MarkPod", f"{pod.name}: {action.message}", pod)
+
+    def _motion_label(self, motion: Motion) -> str | None:
+        """The value that only the budget of the pods in motion selects is the set's name, which has no capitals."""
+        values = {Motion.AT_REST: None, Motion.IN_MOTION: self.target.name, Motion.RELEASED: Motion.RELEASED.value}
+        return values[motion]
 
     def _condition(self, action: MarkPod, kind: str, status: bool) -> dict[str, str]:
         return {

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from statefulrollout.api import names
-from statefulrollout.core.actions import MarkPod, RemovePod
+from statefulrollout.core.actions import MarkPod, Motion, RemovePod
 from statefulrollout.core.evicting import PATIENCE_SECONDS, Answer, answer_of, is_evicted
 from statefulrollout.core.guards import Verdict, judge
 from statefulrollout.core.plan import Plan, decide
@@ -118,7 +118,7 @@ def test_once_released_it_is_left_to_whoever_asked() -> None:
     released = POD.isolated(EVICTION)
     plan = plan_of(*pods(2), released, drain=None)
     (mark,) = (action for action in plan.actions if isinstance(action, MarkPod))
-    assert (mark.reason, mark.conditions[names.RELEASED], mark.in_motion) == ("PodReleased", True, False)
+    assert (mark.reason, mark.conditions[names.RELEASED], mark.motion) == ("PodReleased", True, Motion.RELEASED)
     assert not any(isinstance(action, RemovePod) for action in plan.actions)
     plan = plan_of(*pods(2), POD.let_go(EVICTION))
     assert plan.actions == ()

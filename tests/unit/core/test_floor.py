@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from statefulrollout.api import names
-from statefulrollout.core.actions import Action, LimitBudget, MakeBudget, MarkPod, RemoveBudget
+from statefulrollout.core.actions import Action, LimitBudget, MakeBudget, MarkPod, Motion, RemoveBudget
 from statefulrollout.core.floor import ALL, plan_floor
 from statefulrollout.core.plan import decide
 from statefulrollout.core.snapshot import BudgetView, Floor, OwnBudget, PodView, StatefulSetView
@@ -107,4 +107,6 @@ def test_no_pod_goes_before_those_in_motion_are_protected_but_for_those_that_the
         )  # fmt: skip
         assert plan.recheck_at == (NOW + 0.5 if floor in (UNCOUNTED, CHANGED) else None)
     else:
-        assert [(mark.pod.name, mark.in_motion) for mark in marks] == [("db-2", not budgets)]
+        assert [(mark.pod.name, mark.motion) for mark in marks] == [
+            ("db-2", Motion.AT_REST if budgets else Motion.IN_MOTION)
+        ]

@@ -17,6 +17,7 @@ from statefulrollout.core.actions import (
     LimitBudget,
     MakeBudget,
     MarkPod,
+    Motion,
     RemoveBudget,
     RemovePod,
     SetFence,
@@ -124,13 +125,12 @@ async def test_a_mark_is_one_patch_of_the_status_bound_to_the_uid_and_the_versio
 
 
 @pytest.mark.parametrize(
-    ("in_motion", "conditions", "value"),
-    [(True, {}, "db"), (False, {}, None), (False, {names.RELEASED: True}, "released")],
+    ("motion", "value"), [(Motion.IN_MOTION, "db"), (Motion.AT_REST, None), (Motion.RELEASED, "Released")]
 )
 async def test_a_mark_says_whether_the_pod_is_in_motion_and_whether_it_may_be_taken(
-    stage: Stage, in_motion: bool, conditions: dict[str, bool], value: str | None
+    stage: Stage, motion: Motion, value: str | None
 ) -> None:
-    await stage.act(replace(ISOLATE, fenced=None, in_motion=in_motion, conditions=conditions))
+    await stage.act(replace(ISOLATE, fenced=None, motion=motion))
     assert stage.kube.calls[0].body["metadata"]["labels"] == {names.IN_MOTION_LABEL: value}
 
 
