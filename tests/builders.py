@@ -219,6 +219,7 @@ def a_ledger(*members: PodView, failed: str = "", **fields: Any) -> Ledger:
     declaration = Declaration(generation=17, members=told, coordinator=first, done=True, at=NOW - HOUR)
     failure = FailedRevision(revision=failed, reason="PodNotStarting", message="db-2: it crashed", at=NOW - 60)
     ledger = Ledger(
+        uid="uid-ledger",
         resource_version="41",
         rollout_uid="uid-rollout",
         stateful_set_uid="uid-db",

@@ -19,13 +19,13 @@ from statefulrollout.api import names
 from statefulrollout.api.v1alpha1 import Status
 from statefulrollout.core.farewell import decide_farewell, open_unattended_gates
 from statefulrollout.core.plan import decide
-from statefulrollout.core.snapshot import Snapshot, StatefulSetView
+from statefulrollout.core.snapshot import Floor, Snapshot, StatefulSetView
 from statefulrollout.core.status import build_status, refusal
 from statefulrollout.errors import Conflict, NotFound
 from statefulrollout.hooks.runner import Hooks, Key
 from statefulrollout.kube import paths
 from statefulrollout.kube.act import Actor
-from statefulrollout.kube.budgets import FloorMemory
+from statefulrollout.kube.budgets import FloorMemory, fetch_budgets
 from statefulrollout.kube.client import Kube
 from statefulrollout.kube.events import Events
 from statefulrollout.kube.isolation import Isolation
@@ -121,7 +121,11 @@ class Reconciler:
         if workload.target is None:
             self._hooks.sync(key, ())
             return None
-        farewell = decide_farewell(workload.target, workload.pods, workload.ledger, self._hooks.reports(key))
+        floor = Floor()
+        if workload.ledger.rollout_uid:
+            _, floor = await fetch_budgets(self._kube, key[0], workload.target, workload.pods)
+        reports = self._hooks.reports(key)
+        farewell = decide_farewell(workload.target, workload.pods, workload.ledger, floor, reports)
         owner = {"apiVersion": "apps/v1", "kind": "StatefulSet", **workload.raw}
         acted = await self._actor(key, workload.target, owner).act(farewell.actions)
         if acted:

@@ -219,20 +219,29 @@ async def test_a_pod_that_came_without_a_gate_is_taken_once_it_is_released() -> 
     assert world.lost_keys == set()
 
 
-async def test_with_the_operator_down_nobody_evicts_a_pod_in_the_midst_of_its_migration() -> None:
+@pytest.mark.parametrize("deleted", [False, True])
+async def test_with_the_operator_down_nobody_evicts_a_pod_in_the_midst_of_its_migration(deleted: bool) -> None:
     scenario = await a_scenario(replicas=5, policy="Parallel")
     world = scenario.world
     world.application.script("members", 202, forever=True)
     await scenario.roll_out()
     await scenario.until_stage("Migrating", "kvstore-4")
     scenario.operator.kill()
+    if deleted:
+        scenario.user.delete_rollout()
+        await world.run(limit_seconds=5)
     moving = world.pod(4)
     with contextlib.suppress(ApiError):
         ask_for_eviction_of(world, moving)
     assert not is_terminating(world.pod(4))
     world.application.heal()
     scenario.operator.start()
-    await scenario.until_complete()
+    if deleted:
+        await scenario.until_free(limit_seconds=60)
+        await world.run(limit_seconds=5)
+        assert _budgets(scenario) == []
+    else:
+        await scenario.until_complete()
     assert world.lost_keys == set()
     assert not any(names.IN_MOTION_LABEL in pod["metadata"]["labels"] for pod in world.pods())
 

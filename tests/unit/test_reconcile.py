@@ -85,7 +85,7 @@ def a_ledger_of(**spec: Any) -> tuple[str, Json]:
         "originalStrategy": {"type": "RollingUpdate"},
     }
     return f"{LEDGERS}/db", {
-        "metadata": {"name": "db", "namespace": "shop", "resourceVersion": "41"},
+        "metadata": {"name": "db", "namespace": "shop", "uid": "uid-ledger", "resourceVersion": "41"},
         "spec": {**taken, **spec},
     }
 
@@ -241,7 +241,11 @@ async def test_without_a_rollout_what_is_left_is_taken_away() -> None:
     assert [(word.on, word.reason) for word in bench.events.words] == [("StatefulSet/db", "FenceLeftBehind")]
     bench.kube.objects[SET]["spec"]["updateStrategy"] = HOLD
     assert await bench.run() == AGAIN
-    assert bench.written == [("PUT", f"{LEDGERS}/db"), ("PATCH", f"{POD}/status")]
+    assert bench.written == [("PATCH", f"{POD}/status"), *(("DELETE", path) for path, _ in FLOOR)]
+    for path, _ in FLOOR:
+        del bench.kube.objects[path]
+    assert await bench.run() == AGAIN
+    assert bench.written[0] == ("PUT", f"{LEDGERS}/db")
 
 
 async def test_a_set_that_bears_no_trace_of_us_is_left_alone() -> None:

@@ -32,9 +32,13 @@ class SetFence:
 
 @dataclass(frozen=True)
 class MakeBudget:
-    """Make one of our PodDisruptionBudgets."""
+    """Make one of our PodDisruptionBudgets, which goes with the ledger of this UID.
+
+    Not with the StatefulRollout: whom that one leaves in motion is still to be protected, and brought back.
+    """
 
     name: str
+    ledger_uid: str
     spec: Mapping[str, object]
 
 

@@ -16,9 +16,10 @@ from statefulrollout.core import questions
 from statefulrollout.core.actions import Action, MarkPod, Motion, SetFence, WriteLedger
 from statefulrollout.core.asks import Ask, Report, is_done
 from statefulrollout.core.fence import STRATEGIES, stands
+from statefulrollout.core.floor import without_the_floor
 from statefulrollout.core.ledger import Ledger, OpenHook, Prepared
 from statefulrollout.core.preparing import undo_of
-from statefulrollout.core.snapshot import Facts, FenceKind, PodView, StatefulSetView
+from statefulrollout.core.snapshot import Facts, FenceKind, Floor, PodView, StatefulSetView
 
 OBSERVATION_SECONDS = 1.0
 """Until the next look whether the StatefulSet controller has seen the fence: no event tells once nobody rolls it."""
@@ -34,9 +35,9 @@ class Farewell:
 
 
 def decide_farewell(
-    target: StatefulSetView, pods: Sequence[PodView], ledger: Ledger, reports: Mapping[str, Report]
+    target: StatefulSetView, pods: Sequence[PodView], ledger: Ledger, floor: Floor, reports: Mapping[str, Report]
 ) -> Farewell:
-    """Decide how to let go of a StatefulSet that no StatefulRollout rolls any more."""
+    """Decide how to let go of a StatefulSet that no StatefulRollout rolls any more, the floor last of all."""
     if ledger.stateful_set_uid != target.uid:
         # It speaks of an earlier set of the same name, and will be collected with it.
         ledger = Ledger()
@@ -53,6 +54,8 @@ def decide_farewell(
     pending = {entry.uid for entry in ledger.open_hooks if _is_pending(entry, pods, reports)}
     marks = tuple(_set_free(pod) for pod in pods if pod.uid not in pending and _bears_our_marks(pod))
     rest = tuple(entry for entry in ledger.open_hooks if _is_pending(entry, pods, reports))
+    if not rest and not prepared and (removals := without_the_floor(floor, target)):
+        return Farewell((*marks, *removals), asks)
     left = _ledger_left_behind(ledger, rest, prepared)
     remember = (WriteLedger(left),) if left != ledger and ledger.resource_version else ()
     return Farewell((*remember, *marks), asks)

@@ -14,7 +14,7 @@ from collections.abc import Collection
 
 from statefulrollout.api import names
 from statefulrollout.core.actions import LimitBudget, MakeBudget, RemoveBudget
-from statefulrollout.core.snapshot import OwnBudget, PodView, Snapshot, StatefulSetView
+from statefulrollout.core.snapshot import Floor, OwnBudget, PodView, Snapshot, StatefulSetView
 from statefulrollout.core.stages import Place
 
 ALL = 2**31 - 1
@@ -48,20 +48,26 @@ def missing_floor(snapshot: Snapshot, target: StatefulSetView, pod: PodView) -> 
 def plan_floor(
     snapshot: Snapshot, target: StatefulSetView, places: Collection[Place]
 ) -> tuple[MakeBudget | LimitBudget | RemoveBudget, ...]:
-    """What brings our budgets to what they shall be; nothing where nobody looked at them."""
-    floor, plan = snapshot.floor, list[MakeBudget | LimitBudget | RemoveBudget]()
-    if floor is None:
+    """What brings our budgets to what they shall be; nothing where nobody looked, or no ledger could own them yet."""
+    floor, ledger, plan = snapshot.floor, snapshot.ledger.uid, list[MakeBudget | LimitBudget | RemoveBudget]()
+    if floor is None or not ledger:
         return ()
     if floor.in_motion is None and any(is_under_the_floor(snapshot, place.pod) for place in places):
-        plan.append(_budget_in_motion(target))
+        plan.append(_budget_in_motion(target, ledger))
     kept, name = kept_at_rest(target, places), name_at_rest(target.name)
     if floor.at_rest is None:
-        plan += () if snapshot.budgets else (_budget_at_rest(target, kept),)
+        plan += () if snapshot.budgets else (_budget_at_rest(target, ledger, kept),)
     elif snapshot.budgets:
         plan.append(RemoveBudget(name, floor.at_rest.uid))
     elif floor.at_rest.keeps != kept:
         plan.append(LimitBudget(name, floor.at_rest.uid, kept))
     return tuple(plan)
+
+
+def without_the_floor(floor: Floor, target: StatefulSetView) -> tuple[RemoveBudget, ...]:
+    """What removes both, once nothing is in motion and nobody rolls the StatefulSet any more."""
+    named = ((name_in_motion(target.name), floor.in_motion), (name_at_rest(target.name), floor.at_rest))
+    return tuple(RemoveBudget(name, budget.uid) for name, budget in named if budget is not None)
 
 
 def kept_at_rest(target: StatefulSetView, places: Collection[Place]) -> int:
@@ -74,12 +80,12 @@ def _stands(budget: OwnBudget | None) -> bool:
     return budget is not None and budget.observed and budget.keeps == ALL
 
 
-def _budget_in_motion(target: StatefulSetView) -> MakeBudget:
+def _budget_in_motion(target: StatefulSetView, ledger_uid: str) -> MakeBudget:
     selector = {"matchLabels": {names.IN_MOTION_LABEL: target.name}}
-    return MakeBudget(name_in_motion(target.name), {"minAvailable": ALL, "selector": selector})
+    return MakeBudget(name_in_motion(target.name), ledger_uid, {"minAvailable": ALL, "selector": selector})
 
 
-def _budget_at_rest(target: StatefulSetView, kept: int) -> MakeBudget:
+def _budget_at_rest(target: StatefulSetView, ledger_uid: str, kept: int) -> MakeBudget:
     not_in_motion = {"key": names.IN_MOTION_LABEL, "operator": "DoesNotExist"}
     expressions = [*(target.selector.get("matchExpressions") or ()), not_in_motion]
     spec = {
@@ -87,4 +93,4 @@ def _budget_at_rest(target: StatefulSetView, kept: int) -> MakeBudget:
         "unhealthyPodEvictionPolicy": "AlwaysAllow",
         "selector": {**target.selector, "matchExpressions": expressions},
     }
-    return MakeBudget(name_at_rest(target.name), spec)
+    return MakeBudget(name_at_rest(target.name), ledger_uid, spec)

@@ -115,8 +115,9 @@ class Attempt(Entry):
 
 
 class Ledger(Entry):
-    """The whole page. `resource_version` is empty while the object does not exist yet."""
+    """The whole page. `uid` and `resource_version` are empty while the object does not exist yet."""
 
+    uid: str = ""
     resource_version: str = ""
     rollout_uid: str = ""
     stateful_set_uid: str = ""

@@ -185,7 +185,7 @@ def _taken_over(snapshot: Snapshot, target: StatefulSetView) -> Ledger:
     """The ledger under this rollout; of another StatefulSet of the same name nothing is remembered."""
     rollout, ledger = snapshot.rollout, snapshot.ledger
     if ledger.stateful_set_uid != target.uid:
-        ledger = Ledger(resource_version=ledger.resource_version, stateful_set_uid=target.uid)
+        ledger = Ledger(uid=ledger.uid, resource_version=ledger.resource_version, stateful_set_uid=target.uid)
     strategy = ledger.original_strategy or dict(target.update_strategy)
     return ledger.model_copy(
         update={

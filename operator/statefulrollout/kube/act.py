@@ -112,8 +112,13 @@ class Actor:
         await self._tell(action.reason, "SetFence", action.message, None)
 
     async def _make_budget(self, action: MakeBudget) -> None:
-        """It goes with the StatefulRollout; that one is there already is a conflict like any other."""
-        owner = {key: self.regarding[key] for key in ("apiVersion", "kind", "name", "uid")}
+        """That one is there already is a conflict like any other."""
+        owner = {
+            "apiVersion": names.API_VERSION,
+            "kind": names.LEDGER_KIND,
+            "name": self.target.name,
+            "uid": action.ledger_uid,
+        }
         body = {
             "apiVersion": "policy/v1",
             "kind": "PodDisruptionBudget",

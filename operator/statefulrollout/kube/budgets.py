@@ -54,5 +54,6 @@ class FloorMemory:
 
     def note(self, snapshot: Snapshot, target: StatefulSetView) -> None:
         """Remember what was seen of the pods at rest."""
-        self._seen = None if plan_floor(snapshot, target, ()) else (target.uid, target.replicas)
+        unfinished = not snapshot.ledger.uid or plan_floor(snapshot, target, ())
+        self._seen = None if unfinished else (target.uid, target.replicas)
         self._until = self._clock() + TRUSTED_SECONDS

@@ -22,7 +22,7 @@ async def fetch_ledger(kube: Kube, namespace: str, name: str) -> Ledger:
         raw = await kube.call("GET", paths.statefulrolloutledgers(namespace, name))
     except NotFound:
         return Ledger()
-    content = {**(raw.get("spec") or {}), "resourceVersion": raw["metadata"]["resourceVersion"]}
+    content = {**(raw.get("spec") or {}), **{key: raw["metadata"][key] for key in ("uid", "resourceVersion")}}
     return Ledger.model_validate(content)
 
 
@@ -42,7 +42,7 @@ async def write_ledger(kube: Kube, namespace: str, target: StatefulSetView, ledg
                 {"apiVersion": "apps/v1", "kind": "StatefulSet", "name": target.name, "uid": target.uid}
             ],
         },
-        "spec": ledger.model_dump(mode="json", by_alias=True, exclude={"resource_version"}, exclude_none=True),
+        "spec": ledger.model_dump(mode="json", by_alias=True, exclude={"uid", "resource_version"}, exclude_none=True),
     }
     if not ledger.resource_version:
         await kube.call("POST", paths.statefulrolloutledgers(namespace), body=body)

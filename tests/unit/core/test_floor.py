@@ -10,6 +10,7 @@ import pytest
 from statefulrollout.api import names
 from statefulrollout.core.actions import Action, LimitBudget, MakeBudget, MarkPod, Motion, RemoveBudget
 from statefulrollout.core.floor import ALL, plan_floor
+from statefulrollout.core.ledger import Ledger
 from statefulrollout.core.plan import decide
 from statefulrollout.core.snapshot import BudgetView, Floor, OwnBudget, PodView, StatefulSetView
 from statefulrollout.core.stages import places_of
@@ -21,7 +22,9 @@ UNCOUNTED = replace(ROLLING, in_motion=OwnBudget("uid-in-motion", ALL, observed=
 CHANGED = replace(ROLLING, at_rest=OwnBudget("uid-at-rest", ALL, observed=False))
 NOT_IN_MOTION = {"key": names.IN_MOTION_LABEL, "operator": "DoesNotExist"}
 IN_MOTION = MakeBudget(
-    "db-statefulrollout-in-motion", {"minAvailable": ALL, "selector": {"matchLabels": {names.IN_MOTION_LABEL: "db"}}}
+    "db-statefulrollout-in-motion",
+    "uid-ledger",
+    {"minAvailable": ALL, "selector": {"matchLabels": {names.IN_MOTION_LABEL: "db"}}},
 )
 REMOVAL = RemoveBudget("db-statefulrollout-at-rest", "uid-at-rest")
 
@@ -32,7 +35,7 @@ def at_rest(kept: int) -> MakeBudget:
         "unhealthyPodEvictionPolicy": "AlwaysAllow",
         "selector": {"matchLabels": {"app": "db"}, "matchExpressions": [NOT_IN_MOTION]},
     }
-    return MakeBudget("db-statefulrollout-at-rest", spec)
+    return MakeBudget("db-statefulrollout-at-rest", "uid-ledger", spec)
 
 
 def planned(floor: Floor | None, target: StatefulSetView, *present: PodView, **fields: Any) -> list[Action]:
@@ -49,6 +52,10 @@ def test_one_pod_at_a_time_and_never_the_only_one_may_be_evicted_behind_our_back
     assert planned(Floor(), a_set(3), *pods(3)) == [IN_MOTION, at_rest(2)]
     assert planned(Floor(), a_set(1), *pods(1)) == [IN_MOTION, at_rest(ALL)]
     assert planned(FLOOR, a_set(3), *pods(3)) == []
+
+
+def test_no_budget_is_made_before_there_is_a_ledger_that_owns_it() -> None:
+    assert planned(Floor(), a_set(3), *pods(3), ledger=Ledger()) == []
 
 
 def test_what_was_not_looked_at_is_left_alone() -> None:

@@ -134,12 +134,12 @@ async def test_a_mark_says_whether_the_pod_is_in_motion_and_whether_it_may_be_ta
     assert stage.kube.calls[0].body["metadata"]["labels"] == {names.IN_MOTION_LABEL: value}
 
 
-async def test_a_budget_of_ours_goes_with_the_rollout(stage: Stage) -> None:
-    budget = MakeBudget("db-floor", {"maxUnavailable": 0})
+async def test_a_budget_of_ours_goes_with_the_ledger(stage: Stage) -> None:
+    budget = MakeBudget("db-floor", "uid-ledger", {"maxUnavailable": 0})
     assert await stage.act(budget, ISOLATE)
     (call, _) = stage.kube.calls
     assert (call.method, call.path) == ("POST", paths.poddisruptionbudgets("shop"))
-    owner = {"apiVersion": names.API_VERSION, "kind": names.KIND, "name": "db", "uid": "u"}
+    owner = {"apiVersion": names.API_VERSION, "kind": names.LEDGER_KIND, "name": "db", "uid": "uid-ledger"}
     assert call.body == {
         "apiVersion": "policy/v1",
         "kind": "PodDisruptionBudget",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,8 @@ from statefulrollout.kube import paths
 from statefulrollout.kube.ledger import fetch_ledger, write_ledger
 from tests.builders import a_ledger, a_set, pods
 from tests.unit.kube.recorder import Call, RecordedKube
+
+Json = dict[str, Any]
 
 LIST = paths.statefulrolloutledgers("shop")
 PATH = paths.statefulrolloutledgers("shop", "db")
@@ -25,6 +28,11 @@ FULL = a_ledger(
     ),
     original_strategy={"type": "RollingUpdate", "rollingUpdate": {"partition": 0}},
 )
+
+
+def stored(call: Call) -> Json:
+    body: Json = json.loads(json.dumps(call.body))
+    return {**body, "metadata": {**body["metadata"], "uid": "uid-ledger"}}
 
 
 async def sent(ledger: Ledger) -> Call:
@@ -58,8 +66,7 @@ async def test_every_other_replaces_the_very_one_that_was_read() -> None:
 
 @pytest.mark.parametrize("ledger", [FULL, a_ledger(), a_ledger(original_strategy=None)])
 async def test_what_was_written_is_what_is_read(ledger: Ledger) -> None:
-    written = json.loads(json.dumps((await sent(ledger)).body))
-    found = await fetch_ledger(RecordedKube({PATH: written}), "shop", "db")
+    found = await fetch_ledger(RecordedKube({PATH: stored(await sent(ledger))}), "shop", "db")
     assert found.model_dump(exclude={"open_hooks"}) == ledger.model_dump(exclude={"open_hooks"})
     assert [hook.model_copy(update={"undo": None}) for hook in found.open_hooks] == [
         hook.model_copy(update={"undo": None}) for hook in ledger.open_hooks
@@ -68,19 +75,24 @@ async def test_what_was_written_is_what_is_read(ledger: Ledger) -> None:
 
 async def test_absences_and_stalls_are_remembered() -> None:
     declaration = Declaration(generation=18, away=(Absence(name="db-1", since=7.5),), stalled=9.0)
-    body = (await sent(a_ledger(declaration=declaration))).body
-    found = await fetch_ledger(RecordedKube({PATH: body}), "shop", "db")
+    written = stored(await sent(a_ledger(declaration=declaration)))
+    found = await fetch_ledger(RecordedKube({PATH: written}), "shop", "db")
     assert found.declaration == declaration
 
 
 async def test_what_a_newer_operator_wrote_is_kept_out_of_the_way() -> None:
-    raw = {"metadata": {"resourceVersion": "9"}, "spec": {"rolloutUid": "r", "fromTheFuture": {"x": 1}}}
-    assert await fetch_ledger(RecordedKube({PATH: raw}), "shop", "db") == Ledger(resource_version="9", rollout_uid="r")
+    raw = {
+        "metadata": {"uid": "uid-ledger", "resourceVersion": "9"},
+        "spec": {"rolloutUid": "r", "fromTheFuture": {"x": 1}},
+    }
+    assert await fetch_ledger(RecordedKube({PATH: raw}), "shop", "db") == Ledger(
+        uid="uid-ledger", resource_version="9", rollout_uid="r"
+    )
 
 
 async def test_a_ledger_without_content_is_an_empty_page() -> None:
-    kube = RecordedKube({PATH: {"metadata": {"resourceVersion": "9"}}})
-    assert await fetch_ledger(kube, "shop", "db") == Ledger(resource_version="9")
+    kube = RecordedKube({PATH: {"metadata": {"uid": "uid-ledger", "resourceVersion": "9"}}})
+    assert await fetch_ledger(kube, "shop", "db") == Ledger(uid="uid-ledger", resource_version="9")
 
 
 @pytest.mark.parametrize(("method", "path", "ledger"), [("PUT", PATH, FULL), ("POST", LIST, Ledger())])

@@ -20,6 +20,7 @@ from tests.builders import NOW, a_call, a_floor, a_pod
 from tests.unit.kube.recorder import Json, RecordedKube, a_raw_pod, a_raw_rollout, a_raw_set, raw_floor
 
 SET = paths.statefulsets("shop", "db")
+LEDGER = paths.statefulrolloutledgers("shop", "db")
 PODS = paths.pods("shop")
 CLAIMS = paths.persistentvolumeclaims("shop")
 BUDGETS = paths.poddisruptionbudgets("shop")
@@ -32,7 +33,7 @@ def read_by(kube: RecordedKube) -> list[str]:
 
 
 def a_cluster(*pods: Json, **spec: Any) -> RecordedKube:
-    objects = {SET: a_raw_set(**spec)}
+    objects = {SET: a_raw_set(**spec), LEDGER: {"metadata": {"uid": "uid-ledger", "resourceVersion": "9"}, "spec": {}}}
     objects |= {f"{PODS}/{pod['metadata']['name']}": pod for pod in pods}
     return RecordedKube(objects)
 
@@ -69,8 +70,8 @@ async def test_a_workload_is_the_set_with_its_own_pods() -> None:
 
 
 async def test_a_set_that_is_not_there_has_no_pods_and_may_have_a_ledger() -> None:
-    ledger = {"metadata": {"resourceVersion": "9"}, "spec": {"rolloutUid": "r"}}
-    kube = RecordedKube({paths.statefulrolloutledgers("shop", "db"): ledger})
+    ledger = {"metadata": {"uid": "uid-ledger", "resourceVersion": "9"}, "spec": {"rolloutUid": "r"}}
+    kube = RecordedKube({LEDGER: ledger})
     workload = await fetch_workload(kube, "shop", "db")
     assert (workload.target, workload.pods, workload.ledger.rollout_uid) == (None, (), "r")
     assert PODS not in read_by(kube)

@@ -57,6 +57,7 @@ class I1Budget(Informed):
         if was_ready and not ready:
             if change.before is not None and self._has_soaked(change.before, change.at):
                 self._through_us.discard(ordinal)
+                self._away_since[ordinal] = change.at
             self._away_since.setdefault(ordinal, change.at)
         elif ready and ordinal not in self._through_us:
             self._away_since.pop(ordinal, None)
