@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from e2e.harness.api import Api
+from e2e.harness.evictions import evict
 from e2e.harness.installation import Installation
 from e2e.scenarios.conftest import OpenShop
 from statefulrollout.api import names
@@ -30,7 +32,7 @@ def test_pods_created_while_the_operator_is_down_become_ready(open_shop: OpenSho
 
 
 def test_a_rollout_deleted_while_the_operator_is_down_is_let_go_of_later(
-    open_shop: OpenShop, installation: Installation
+    open_shop: OpenShop, api: Api, installation: Installation
 ) -> None:
     shop = open_shop()
     before = {pod.uid for pod in shop.pods}
@@ -40,8 +42,16 @@ def test_a_rollout_deleted_while_the_operator_is_down_is_let_go_of_later(
     with installation.down():
         shop.delete_rollout()
         shop.wait("the StatefulRollout to be gone", lambda: not shop.rollout)
+        # Long enough for Kubernetes to collect what belonged to it.
+        shop.stays("nobody evicts the pod that drains", lambda: "disruption budget"
+                   in evict(api, shop.namespace, shop.pods[2].name).message, seconds=5)  # fmt: skip
     shop.wait("every pod to be free and in service", lambda: all(
         pod.ready and not pod.fenced and not pod.leaves_for and not pod.is_true(names.RELEASED) for pod in shop.pods
     ))  # fmt: skip
     assert {pod.uid for pod in shop.pods} == before
+    shop.wait("the budgets to go with it", lambda: not api.get(_budgets_in(shop.namespace))["items"])
     shop.assert_nobody_noticed()
+
+
+def _budgets_in(namespace: str) -> str:
+    return f"/apis/policy/v1/namespaces/{namespace}/poddisruptionbudgets"
