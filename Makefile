@@ -26,7 +26,7 @@ TIMES := build/test-times
 export PYTHONPATH := $(CURDIR)/operator:$(CURDIR)
 
 .PHONY: help demo test check setup lock format lint types layers unit chart repo generate cluster images e2e \
-        recipes simulate mutants cluster-down clean
+        bench recipes simulate mutants cluster-down clean
 
 help: ## Explain every target
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -123,6 +123,9 @@ e2e: setup ## The scenarios on the real cluster: side by side, then one by one t
 	$(BIN)/pytest e2e/scenarios -m "not operator_down" -n 3 --dist loadgroup --ignore=e2e/scenarios/recipes \
 	    --durations 20
 	$(BIN)/pytest e2e/scenarios -m operator_down --durations 20
+
+bench: cluster images ## How long rollouts take and what they cost, on fake nodes, beside Kubernetes alone: N= (pods) SUITE=
+	$(BIN)/python -m bench $(if $(N),--pods $(N)) $(SUITE)
 
 recipes: cluster images ## The systems of docs/recipes under load, with StatefulRollout and with Kubernetes alone, and the figures
 	base=$$($(CLUSTER) base-image)

@@ -8,6 +8,7 @@ from e2e.cluster.golang import GoModule
 
 KIND = GoModule(name="kind", folder="kind", programs={"kind": "sigs.k8s.io/kind"})
 KIND_MODULE = "sigs.k8s.io/kind"
+KWOK = GoModule(name="kwok", folder="kwok", programs={"kwok": "sigs.k8s.io/kwok/cmd/kwok"})
 
 
 def kubernetes() -> GoModule:

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 Json = dict[str, Any]
 
@@ -36,6 +36,16 @@ class Kubectl:
 
     kubeconfig: Path
     program: Path
+
+    @classmethod
+    def located(cls) -> Self:
+        """For the cluster that `make cluster` made, or that the user named. Raises subprocess.CalledProcessError."""
+
+        def ask(command: str) -> Path:
+            argv = [sys.executable, "-m", "e2e.cluster", command]
+            return Path(subprocess.run(argv, stdout=subprocess.PIPE, text=True, check=True).stdout.strip())
+
+        return cls(ask("kubeconfig"), ask("path") / "kubectl")
 
     def try_run(self, *args: str, stdin: str | None = None, seconds: float = COMMAND_SECONDS) -> Answer:
         """Run kubectl and return how it ended. Raises subprocess.TimeoutExpired."""

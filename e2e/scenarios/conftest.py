@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import fcntl
-import subprocess
-import sys
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
 
@@ -66,12 +63,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 @pytest.fixture(scope="session")
 def kubectl() -> Kubectl:
     """The client programs, for the cluster that `make cluster` made or that the user named."""
-
-    def ask(command: str) -> Path:
-        argv = [sys.executable, "-m", "e2e.cluster", command]
-        return Path(subprocess.run(argv, stdout=subprocess.PIPE, text=True, check=True).stdout.strip())
-
-    return Kubectl(ask("kubeconfig"), ask("path") / "kubectl")
+    return Kubectl.located()
 
 
 @pytest.fixture(scope="session")

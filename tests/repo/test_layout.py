@@ -20,6 +20,7 @@ EXPECTED = [
     "Dockerfile",
     "Makefile",
     "README.md",
+    "bench",
     "charts/statefulrollout/Chart.yaml",
     "crds",
     "docs/adr",
