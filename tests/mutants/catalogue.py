@@ -82,6 +82,13 @@ MUTANTS = (
         EVICTIONS + "test_with_the_operator_down_nobody_evicts_a_pod_in_the_midst_of_its_migration",
     ),
     Mutant(
+        "what protects pods in motion goes with the StatefulRollout",
+        "kube/act.py",
+        '"uid": action.ledger_uid,',
+        '"uid": self.regarding["uid"],',
+        EVICTIONS + "test_with_the_operator_down_nobody_evicts_a_pod_in_the_midst_of_its_migration",
+    ),
+    Mutant(
         "a pod at rest may be evicted behind our back while another is in motion",
         "core/floor.py",
         "if at_rest and target.replicas > 1",
