@@ -90,6 +90,8 @@ def main() -> int:
     parser.add_argument("--pods", type=int, default=40, help="how many pods a set has")
     parser.add_argument("--repeat", type=int, default=3, help="how often")
     chosen = parser.parse_args()
+    if min(chosen.pods, chosen.repeat) < 1:
+        parser.error("--pods and --repeat must be at least 1")
     # So that whoever stops it leaves no nodes and no namespaces behind.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     kubectl = Kubectl.located()

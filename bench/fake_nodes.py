@@ -35,6 +35,7 @@ def _kwok(kubectl: Kubectl) -> Iterator[None]:
     argv: list[str | Path] = [program, "--kubeconfig", kubectl.kubeconfig, "--config", STAGES]
     argv += ["--manage-nodes-with-annotation-selector", f"{MARK}=fake", "--node-lease-duration-seconds", "40"]
     log = cache.folder() / "logs" / "kwok.log"
+    log.parent.mkdir(exist_ok=True)
     with log.open("wb") as sink, subprocess.Popen(argv, stdout=sink, stderr=subprocess.STDOUT) as process:
         try:
             yield

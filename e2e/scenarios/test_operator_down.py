@@ -9,6 +9,7 @@ from e2e.harness.evictions import evict
 from e2e.harness.installation import Installation
 from e2e.scenarios.conftest import OpenShop
 from statefulrollout.api import names
+from statefulrollout.kube import paths
 
 pytestmark = pytest.mark.operator_down
 
@@ -49,9 +50,5 @@ def test_a_rollout_deleted_while_the_operator_is_down_is_let_go_of_later(
         pod.ready and not pod.fenced and not pod.leaves_for and not pod.is_true(names.RELEASED) for pod in shop.pods
     ))  # fmt: skip
     assert {pod.uid for pod in shop.pods} == before
-    shop.wait("the budgets to go with it", lambda: not api.get(_budgets_in(shop.namespace))["items"])
+    shop.wait("the budgets to go with it", lambda: not api.get(paths.poddisruptionbudgets(shop.namespace))["items"])
     shop.assert_nobody_noticed()
-
-
-def _budgets_in(namespace: str) -> str:
-    return f"/apis/policy/v1/namespaces/{namespace}/poddisruptionbudgets"

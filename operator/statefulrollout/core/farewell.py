@@ -51,9 +51,9 @@ def decide_farewell(
         return Farewell((fence,), asks)
     if not target.observed:
         return Farewell(asks=asks, recheck_seconds=OBSERVATION_SECONDS)
-    pending = {entry.uid for entry in ledger.open_hooks if _is_pending(entry, pods, reports)}
-    marks = tuple(_set_free(pod) for pod in pods if pod.uid not in pending and _bears_our_marks(pod))
     rest = tuple(entry for entry in ledger.open_hooks if _is_pending(entry, pods, reports))
+    pending = {entry.uid for entry in rest}
+    marks = tuple(_set_free(pod) for pod in pods if pod.uid not in pending and _bears_our_marks(pod))
     if not rest and not prepared and (removals := without_the_floor(floor, target)):
         return Farewell((*marks, *removals), asks)
     left = _ledger_left_behind(ledger, rest, prepared)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import pytest
 
@@ -12,9 +11,7 @@ from statefulrollout.errors import Conflict
 from statefulrollout.kube import paths
 from statefulrollout.kube.ledger import fetch_ledger, write_ledger
 from tests.builders import a_ledger, a_set, pods
-from tests.unit.kube.recorder import Call, RecordedKube
-
-Json = dict[str, Any]
+from tests.unit.kube.recorder import Call, Json, RecordedKube
 
 LIST = paths.statefulrolloutledgers("shop")
 PATH = paths.statefulrolloutledgers("shop", "db")

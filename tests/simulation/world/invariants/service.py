@@ -56,8 +56,7 @@ class I1Budget(Informed):
             return None
         if was_ready and not ready:
             if change.before is not None and self._has_soaked(change.before, change.at):
-                self._through_us.discard(ordinal)
-                self._away_since[ordinal] = change.at
+                self._forget(ordinal)
             self._away_since.setdefault(ordinal, change.at)
         elif ready and ordinal not in self._through_us:
             self._away_since.pop(ordinal, None)
@@ -81,13 +80,17 @@ class I1Budget(Informed):
         pod = self.world.server.find("pods", NAMESPACE, f"{NAME}-{ordinal}")
         if pod is not None and is_ready(pod):
             if ordinal not in self._through_us or self._has_soaked(pod, change.at, strategy):
-                self._away_since.pop(ordinal, None)
-                self._through_us.discard(ordinal)
+                self._forget(ordinal)
                 return False
             return True
         if ordinal in self._through_us:
             return True
         return change.at - self._away_since.get(ordinal, change.at) > self._blind_seconds
+
+    def _forget(self, ordinal: int) -> None:
+        """Its absence is over."""
+        self._away_since.pop(ordinal, None)
+        self._through_us.discard(ordinal)
 
     def _has_soaked(self, pod: Json, at: float, strategy: Mapping[str, Any] | None = None) -> bool:
         """Whether a ready pod had been ready for the soak by then: what becomes of it afterwards is not through us."""
