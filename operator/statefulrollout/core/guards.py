@@ -14,14 +14,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from statefulrollout.api.v1alpha1 import CheckAt
-from statefulrollout.core.budget import unavailable_ordinals
 from statefulrollout.core.dependencies import dependency_in_the_way
 from statefulrollout.core.floor import missing_floor
 from statefulrollout.core.goal import has_failed, is_given_up
 from statefulrollout.core.inplace import verdict_of
-from statefulrollout.core.measuring import carried
-from statefulrollout.core.ordering import who_goes_earlier, zone_in_the_way
-from statefulrollout.core.pacing import moved_by_now
+from statefulrollout.core.ordering import who_goes_earlier
 from statefulrollout.core.scene import Scene
 from statefulrollout.core.snapshot import Snapshot
 from statefulrollout.core.stages import IN_MOTION, Place, Stage
@@ -87,8 +84,7 @@ def step_allows_another_pod(scene: Scene, candidate: Place) -> str:
     """The user wants to see so many pods of the new revision before there are more."""
     if not scene.moves_forward(candidate) or scene.pacing.total is None:
         return ""
-    moved = moved_by_now(scene.target, scene.places, scene.chosen)
-    if moved < scene.pacing.total:
+    if scene.moved < scene.pacing.total:
         return ""
     number = scene.pacing.progress.passed + 1
     return scene.pacing.rest or f"step {number} is {scene.pacing.total} pods, and so many have left already"
@@ -110,7 +106,7 @@ def earlier_roles_have_arrived(scene: Scene, candidate: Place) -> str:
 
 def only_one_zone_is_disturbed(scene: Scene, candidate: Place) -> str:
     """A zone is finished before the next begins, so that every other one is whole."""
-    return "" if candidate.condemned else zone_in_the_way(scene.snapshot, scene.places, scene.chosen, candidate)
+    return "" if candidate.condemned else scene.zone_in_the_way(candidate)
 
 
 def one_at_a_time_when_ordered(scene: Scene, candidate: Place) -> str:
@@ -120,16 +116,16 @@ def one_at_a_time_when_ordered(scene: Scene, candidate: Place) -> str:
     """
     if not scene.target.ordered:
         return ""
-    under_way = IN_MOTION if candidate.stuck else IN_MOTION | {Stage.STARTING, Stage.RESTORING, Stage.TERMINATING}
-    for place in scene.places:
-        if place.pod.uid != candidate.pod.uid and (place.stage in under_way or place.pod.uid in scene.chosen):
+    for place in scene.unsettled:
+        passes = candidate.stuck and place.stage not in IN_MOTION and place.pod.uid not in scene.chosen
+        if place.pod.uid != candidate.pod.uid and not passes:
             return f"{place.pod.name} is {place.stage.value} (podManagementPolicy: OrderedReady)"
     return ""
 
 
 def budget_allows_new_unavailability(scene: Scene, candidate: Place) -> str:
     """Never more than maxUnavailable pods away, whatever made them unavailable."""
-    away = unavailable_ordinals(scene.target, scene.places, scene.chosen)
+    away = scene.away
     if candidate.condemned:
         # No wanted pod becomes unavailable, yet state moves: a pod that is broken for good does not count.
         broken = {place.pod.ordinal for place in scene.places if place.stuck}
@@ -152,11 +148,10 @@ def remaining_capacity_carries_the_load(scene: Scene, candidate: Place) -> str:
     capacity = scene.snapshot.rollout.spec.capacity
     if capacity is None or candidate.condemned:
         return ""
-    load, whole = capacity.load, carried(scene.snapshot, scene.places, scene.now)
+    load, whole = capacity.load, scene.load
     if whole.total is None:
         return "" if is_given_up(scene.snapshot) else f"the load is not known: {whole.why}"
-    away = scene.chosen | {candidate.pod.uid}
-    remaining = sum(place.available and place.pod.uid not in away for place in scene.places)
+    remaining = len(scene.available - {candidate.pod.uid})
     carries = remaining * load.per_pod * (100 - load.headroom_percent) / 100
     if whole.total <= carries:
         return ""

@@ -41,6 +41,8 @@ def who_goes_earlier(snapshot: Snapshot, places: Sequence[Place], candidate: Pla
     if role_of(snapshot, candidate.pod, now) is None and not is_given_up(snapshot):
         return f"its role is not known: {why_role_is_unknown(snapshot, candidate.pod)}"
     mine = _rank_of(snapshot, candidate.pod, now)
+    if not mine:
+        return ""
     for place in places:
         if not place.condemned and place.stage is not Stage.UPDATED and _rank_of(snapshot, place.pod, now) < mine:
             return f"{place.pod.name} goes earlier (strategy.order), and is {place.stage.value}"
@@ -53,20 +55,33 @@ def zone_unknown(snapshot: Snapshot) -> bool:
     return by_zone and any(pod.node and pod.node not in snapshot.zones for pod in snapshot.pods)
 
 
-def zone_in_the_way(snapshot: Snapshot, places: Sequence[Place], chosen: Collection[str], candidate: Place) -> str:
-    """Why the candidate's zone may not be disturbed now, in words; empty where it may."""
+def foremost_in_zones(snapshot: Snapshot, places: Sequence[Place], chosen: Collection[str]) -> tuple[Place, ...]:
+    """Where the order is by zone: of each the first pod that is away or chosen, and the first that has yet to go."""
+    found: dict[tuple[str, bool], Place] = {}
+    if snapshot.rollout.spec.strategy.order.by is OrderBy.ZONE:
+        for place in places:
+            away = not place.available or place.pod.uid in chosen
+            if not place.condemned and (away or (place.rolled and place.stage is Stage.SERVING)):
+                found.setdefault((snapshot.zones.get(place.pod.node, ""), away), place)
+    return tuple(found.values())
+
+
+def zone_in_the_way(
+    snapshot: Snapshot, foremost: Sequence[Place], missing: Sequence[int], chosen: Collection[str], candidate: Place
+) -> str:
+    """Why the candidate's zone may not be disturbed now, in words; empty where it may.
+
+    `missing` are the wanted ordinals that have no pod.
+    """
     order, target = snapshot.rollout.spec.strategy.order, snapshot.target
     if order.by is not OrderBy.ZONE or target is None:
         return ""
     mine = snapshot.zones.get(candidate.pod.node)
     if mine is None:
         return f"node {candidate.pod.node or '?'} has no label {order.topology_key or ZONE_LABEL}"
-    present = {place.pod.ordinal for place in places}
-    if missing := [ordinal for ordinal in target.ordinals if ordinal not in present]:
+    if missing:
         return f"{target.name}-{missing[0]} is missing, and its zone is not known"
-    for place in places:
-        if place.condemned or place.pod.uid == candidate.pod.uid:
-            continue
+    for place in foremost:
         zone = snapshot.zones.get(place.pod.node, "")
         away = not place.available or place.pod.uid in chosen
         if away and zone != mine:

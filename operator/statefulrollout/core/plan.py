@@ -95,9 +95,10 @@ def decide(snapshot: Snapshot, now: float) -> Plan:
     places = places_of(snapshot, now)
     check_asks, checks = _ask_checks(snapshot, target, places, now)
     ledger, announcements = note_failures(snapshot, target, places, checks, now)
-    # A revision that has just failed is nothing to leave for: it may have moved pods to another stage.
-    snapshot = replace(snapshot, ledger=ledger)
-    places = places_of(snapshot, now)
+    if ledger != snapshot.ledger:
+        # A revision that has just failed is nothing to leave for: it may have moved pods to another stage.
+        snapshot = replace(snapshot, ledger=ledger)
+        places = places_of(snapshot, now)
     pacing = pacing_of(snapshot, target, places, now)
     snapshot = replace(snapshot, ledger=ledger.model_copy(update={"progress": pacing.progress}))
     restored = restored_pods(snapshot, places, now)
@@ -267,16 +268,17 @@ def _choose(scene: Scene, stand: Stand) -> tuple[tuple[MarkPod, ...], dict[str, 
     held: dict[str, Waiting] = {}
     said: list[Announcement] = []
     for place in _candidates(scene):
-        seen = replace(scene, chosen=scene.chosen - {place.pod.uid})
+        uid = place.pod.uid
+        seen = replace(scene, chosen=scene.chosen - {uid}) if uid in scene.chosen else scene
         verdict = judge(seen, place)
         if verdict is None:
             for each in passed_over(seen, place):
                 note = f"{place.pod.name} goes by spec.override, though {each.guard} says: {each.observed}"
                 said.append(Announcement("GuardOverridden", note, place.pod, warning=True))
             marks.append(begin(stand, place))
-            scene = replace(scene, chosen=scene.chosen | {place.pod.uid}, chosen_at=scene.now)
+            scene = replace(scene, chosen=scene.chosen | {uid}, chosen_at=scene.now)
         else:
-            held[place.pod.uid] = Waiting(verdict.guard, verdict.observed)
+            held[uid] = Waiting(verdict.guard, verdict.observed)
     return tuple(marks), held, tuple(said)
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
-from statefulrollout.core.budget import pods_of
+from statefulrollout.core.budget import pods_of, unavailable_ordinals
 from statefulrollout.core.judging import Judgement
-from statefulrollout.core.pacing import Pacing
+from statefulrollout.core.measuring import Carried, carried
+from statefulrollout.core.ordering import foremost_in_zones, zone_in_the_way
+from statefulrollout.core.pacing import Pacing, moved_by_now
 from statefulrollout.core.snapshot import Snapshot, StatefulSetView
-from statefulrollout.core.stages import Place
+from statefulrollout.core.stages import IN_MOTION, Place, Stage
 
 
 @dataclass(frozen=True)
@@ -19,6 +22,8 @@ class Scene:
     `chosen` are the UIDs already chosen, in this pass or before, but for the one that is judged, and `chosen_at` when
     the last of them was; `troubles` name what holds the whole rollout, and `unprepared` what must be done before it
     begins. Times are seconds since the epoch.
+
+    What is said of all pods together is worked out once per scene: of a thousand candidates most see the same one.
     """
 
     snapshot: Snapshot
@@ -40,3 +45,42 @@ class Scene:
     def limit(self) -> int:
         """Pods that may be unavailable at a time."""
         return pods_of(self.snapshot.rollout.spec.strategy.max_unavailable, self.target.replicas)
+
+    @cached_property
+    def away(self) -> frozenset[int]:
+        """The wanted ordinals without an available pod, as if those that are chosen were gone."""
+        return unavailable_ordinals(self.target, self.places, self.chosen)
+
+    @cached_property
+    def moved(self) -> int:
+        """How many of the wanted ordinals have gone to the wanted revision, or are about to."""
+        return moved_by_now(self.target, self.places, self.chosen)
+
+    @cached_property
+    def unsettled(self) -> tuple[Place, ...]:
+        """Pods that are on their way out or in, or chosen to go."""
+        stages = IN_MOTION | {Stage.STARTING, Stage.RESTORING, Stage.TERMINATING}
+        return tuple(place for place in self.places if place.stage in stages or place.pod.uid in self.chosen)
+
+    @cached_property
+    def available(self) -> frozenset[str]:
+        """UIDs of the pods that carry load now, and are not chosen."""
+        return frozenset(place.pod.uid for place in self.places if place.available) - self.chosen
+
+    @cached_property
+    def load(self) -> Carried:
+        """What all of them have to carry."""
+        return carried(self.snapshot, self.places, self.now)
+
+    def zone_in_the_way(self, candidate: Place) -> str:
+        """Why the candidate's zone may not be disturbed now, in words."""
+        return zone_in_the_way(self.snapshot, self._foremost, self._missing, self.chosen, candidate)
+
+    @cached_property
+    def _foremost(self) -> tuple[Place, ...]:
+        return foremost_in_zones(self.snapshot, self.places, self.chosen)
+
+    @cached_property
+    def _missing(self) -> tuple[int, ...]:
+        present = {place.pod.ordinal for place in self.places}
+        return tuple(ordinal for ordinal in self.target.ordinals if ordinal not in present)
