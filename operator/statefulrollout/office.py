@@ -94,7 +94,8 @@ class Office:
             hooks = HookRunner(reach, wake, lambda: self.leader.is_leader, clock)
             stack.push_async_callback(hooks.aclose)
             events = Events(self.kube, self.settings.pod_name, clock)
-            reconciler = Reconciler(self.kube, hooks, events, self.leader.check, clock)
+            stack.push_async_callback(events.flush)
+            reconciler = Reconciler(self.kube, hooks, events, self.leader.check, self.sources.rollouts_of, clock)
             async with asyncio.TaskGroup() as group:
                 group.create_task(self.sources.stateful_sets.run())
                 group.create_task(self.sources.pods.run())
@@ -102,6 +103,7 @@ class Office:
                     await view.synced.wait()
                 self.means.settled()
                 group.create_task(self.means.hear(wake))
+                group.create_task(events.run())
                 group.create_task(self._sweep(reconciler))
                 group.create_task(self.queue.run(reconciler.reconcile, workers=self.settings.workers))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -51,13 +51,18 @@ class Reconciler:
         hooks: Hooks,
         events: Events,
         leader_check: Callable[[], None],
+        heard_of: Callable[[str, str], Sequence[str]],
         clock: Callable[[], float] = time.time,
     ):
-        """Use `leader_check` before every write (it raises where another replica leads) and `clock` for the time."""
+        """Use `leader_check` before every write (it raises where another replica leads) and `clock` for the time.
+
+        `heard_of` names the StatefulRollouts of a StatefulSet (namespace, name) as far as watches have shown them.
+        """
         self._kube = kube
         self._hooks = hooks
         self._events = events
         self._leader_check = leader_check
+        self._heard_of = heard_of
         self._clock = clock
         self._memory: dict[Key, Memory] = {}
         self._zones = Zones(kube, clock)
@@ -70,7 +75,7 @@ class Reconciler:
         Returns:
             Seconds until time alone changes something; None where only an event can.
         """
-        rollouts = await fetch_rollouts(self._kube, *key)
+        rollouts = await fetch_rollouts(self._kube, *key, self._heard_of(*key))
         group = rollouts.ours[0]["spec"].get("group") if rollouts.ours else None
         if group is None:
             return await self._pass(key, rollouts)
@@ -78,9 +83,10 @@ class Reconciler:
             return await self._pass(key, rollouts)
 
     async def _pass(self, key: Key, rollouts: Rollouts) -> float | None:
-        workload = await fetch_workload(self._kube, *key)
         if not rollouts.ours:
-            return await self._let_go(key, workload)
+            return await self._let_go(key, await fetch_workload(self._kube, *key))
+        memory = self._memory.setdefault(key, Memory(Isolation(self._clock), self._zones, FloorMemory(self._clock)))
+        workload = await fetch_workload(self._kube, *key, memory.known)
         ours = rollouts.ours[0]
         for raw in rollouts.ours[1:]:
             governs = ours["metadata"]["name"]
@@ -89,7 +95,6 @@ class Reconciler:
                 f"spec.targetRef.name: StatefulRollout {governs} is older and rolls this StatefulSet already: "
                 "delete one of the two",
             )
-        memory = self._memory.setdefault(key, Memory(Isolation(self._clock), self._zones, FloorMemory(self._clock)))
         snapshot = await observe(self._kube, rollouts, workload, self._hooks.reports(key), memory)
         if not isinstance(snapshot, Snapshot):
             await self._refuse(ours, "; ".join(map(str, snapshot)))
@@ -106,7 +111,7 @@ class Reconciler:
         if snapshot.target is not None:
             actor = self._actor(key, snapshot.target, raw)
             acted = await actor.act(plan.actions)
-            await actor.announce(plan.announcements)
+            actor.announce(plan.announcements)
         if acted:
             # A hook may be called only once the ledger remembers that it was begun.
             self._hooks.sync(key, plan.asks)

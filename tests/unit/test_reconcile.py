@@ -57,7 +57,10 @@ class Bench:
         self.events = RecordedEvents()
         self.leading = True
         self.now = NOW
-        self.reconciler = Reconciler(self.kube, self.hooks, self.events, self._check, lambda: self.now)
+        self.heard_of: list[str] = []
+        self.reconciler = Reconciler(
+            self.kube, self.hooks, self.events, self._check, lambda *_: self.heard_of, lambda: self.now
+        )
 
     def _check(self) -> None:
         if not self.leading:

@@ -76,11 +76,11 @@ class Actor:
                 return False
         return True
 
-    async def announce(self, announcements: Sequence[Announcement]) -> None:
+    def announce(self, announcements: Sequence[Announcement]) -> None:
         """Write the events of a plan that belong to no action."""
         for announcement in announcements:
             kind: Literal["Normal", "Warning"] = "Warning" if announcement.warning else "Normal"
-            await self._tell(announcement.reason, "Decide", announcement.note, announcement.pod, kind)
+            self._tell(announcement.reason, "Decide", announcement.note, announcement.pod, kind)
 
     async def _carry_out(self, action: Action) -> None:
         match action:
@@ -109,7 +109,7 @@ class Actor:
         ]
         path = paths.statefulsets(self.namespace, self.target.name)
         await self.kube.call("PATCH", path, body=patch, content_type=JSON_PATCH)
-        await self._tell(action.reason, "SetFence", action.message, None)
+        self._tell(action.reason, "SetFence", action.message, None)
 
     async def _make_budget(self, action: MakeBudget) -> None:
         """That one is there already is a conflict like any other."""
@@ -154,7 +154,7 @@ class Actor:
         written = await self.kube.call("PATCH", path, body=body, content_type=STRATEGIC_MERGE_PATCH)
         self._written[pod.uid] = written["metadata"]["resourceVersion"]
         if action.reason:
-            await self._tell(action.reason, "MarkPod", f"{pod.name}: {action.message}", pod)
+            self._tell(action.reason, "MarkPod", f"{pod.name}: {action.message}", pod)
 
     def _motion_label(self, motion: Motion) -> str | None:
         """The value that only the budget of the pods in motion selects is the set's name, which has no capitals."""
@@ -179,7 +179,7 @@ class Actor:
                 await self._delete(pod)
         except NotFound:
             return
-        await self._tell(action.reason, action.how.value, f"{pod.name}: {action.message}", pod)
+        self._tell(action.reason, action.how.value, f"{pod.name}: {action.message}", pod)
 
     async def _update_in_place(self, action: UpdateInPlace) -> None:
         pod, change = action.pod, action.change
@@ -198,11 +198,11 @@ class Actor:
             if error.status not in (400, 403, 422):
                 raise
             note = f"{pod.name}: the update in place was refused ({error.message[:200]}); it is re-created instead"
-            await self._tell("InPlaceRefused", "UpdateInPlace", note, pod, "Warning")
+            self._tell("InPlaceRefused", "UpdateInPlace", note, pod, "Warning")
             for each in action.otherwise:
                 await self._carry_out(each)
             return
-        await self._tell(action.reason, "UpdateInPlace", f"{pod.name}: {action.message}", pod)
+        self._tell(action.reason, "UpdateInPlace", f"{pod.name}: {action.message}", pod)
 
     async def _evict(self, pod: PodView) -> None:
         body = {
@@ -218,7 +218,7 @@ class Actor:
                 raise
             # The pod is drained and out of service: what a disruption budget protects has left it.
             note = f"{pod.name}: eviction was refused ({error.message[:200]}); the drained pod is deleted instead"
-            await self._tell("EvictionRefused", "Evict", note, pod, "Warning")
+            self._tell("EvictionRefused", "Evict", note, pod, "Warning")
             await self._delete(pod)
 
     async def _delete(self, pod: PodView) -> None:
@@ -228,10 +228,10 @@ class Actor:
     def _preconditions(self, pod: PodView) -> dict[str, str]:
         return {"uid": pod.uid, "resourceVersion": self._written.get(pod.uid, pod.version)}
 
-    async def _tell(
+    def _tell(
         self, reason: str, action: str, note: str, pod: PodView | None, kind: Literal["Normal", "Warning"] = "Normal"
     ) -> None:
-        await self.events.record(self.regarding, type=kind, reason=reason, action=action, note=note)
+        self.events.record(self.regarding, type=kind, reason=reason, action=action, note=note)
         if pod is not None:
             regarding = {
                 "apiVersion": "v1",
@@ -240,7 +240,7 @@ class Actor:
                 "name": pod.name,
                 "uid": pod.uid,
             }
-            await self.events.record(regarding, type=kind, reason=reason, action=action, note=note)
+            self.events.record(regarding, type=kind, reason=reason, action=action, note=note)
 
 
 def _delete_options(preconditions: Mapping[str, str]) -> dict[str, Any]:

@@ -1,14 +1,17 @@
 """Kubernetes events (`events.k8s.io/v1`) on the objects that the operator works on: deliberate words, never log lines.
 
 The same word about the same object within ten minutes is one event with a count; each object has a token bucket, so
-that no fault floods the cluster. An event is never worth failing for: what cannot be written is counted and dropped.
+that no fault floods the cluster. An event is never worth failing for, nor waiting for: they are written one after the
+other beside the work, and what cannot be written is counted and dropped.
 """
 
 from __future__ import annotations
 
+import asyncio
 import time
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal, NamedTuple
@@ -31,6 +34,9 @@ REFILL_SECONDS = 3.0
 NOTE_LIMIT = 1024
 """Bytes that the API server accepts in a note."""
 _FORGET_ABOVE = 2000
+LONGEST_QUEUE = 1000
+"""More than so many that wait to be written are dropped."""
+_FLUSH_SECONDS = 2.0
 
 
 class Word(NamedTuple):
@@ -65,6 +71,18 @@ class _Bucket:
         return True
 
 
+@dataclass(frozen=True)
+class _Request:
+    """A word on its way: how it is written."""
+
+    word: Word
+    about: str
+    method: Literal["POST", "PATCH"]
+    path: str
+    body: Json
+    content_type: str = "application/json"
+
+
 class Events:
     """Writes events as one reporting instance (the operator's pod)."""
 
@@ -74,8 +92,9 @@ class Events:
         self._clock = clock
         self._series: dict[Word, _Series] = {}
         self._buckets: dict[str, _Bucket] = {}
+        self._waiting: asyncio.Queue[_Request] = asyncio.Queue(LONGEST_QUEUE)
 
-    async def record(
+    def record(
         self,
         involved: Mapping[str, str],
         *,
@@ -84,7 +103,7 @@ class Events:
         action: str,
         note: str,
     ) -> None:
-        """Write an event, or count a repetition of it; never raises for what the API server does.
+        """Have an event written, or count a repetition of it.
 
         Args:
             involved: `apiVersion`, `kind`, `namespace`, `name` and `uid` of the object it is about.
@@ -97,31 +116,54 @@ class Events:
         self._forget(now)
         word = Word(involved["uid"], type, reason, action, note)
         series = self._series.get(word)
-        try:
-            if series is not None and now - series.started < SERIES_SECONDS:
-                await self._repeat(involved, series, now)
-            elif self._buckets.setdefault(involved["uid"], _Bucket(BURST, now)).take(now):
-                name = f"{involved['name'][:200]}.{uuid.uuid4().hex[:16]}"
-                self._series[word] = _Series(name, now, now)
-                event = build_event(involved, word, name, self._instance, now)
-                await self._kube.call("POST", paths.events(involved["namespace"]), body=event, timeout=2)
-            else:
-                EVENTS_DROPPED.inc()
-        except NotFound:
-            # The event's time to live is over, or its namespace is going: the next occurrence starts anew.
-            self._series.pop(word, None)
-        except KubeError as error:
+        if series is not None and now - series.started < SERIES_SECONDS:
+            self._repeat(involved, word, series, now)
+        elif self._buckets.setdefault(involved["uid"], _Bucket(BURST, now)).take(now):
+            name = f"{involved['name'][:200]}.{uuid.uuid4().hex[:16]}"
+            self._series[word] = _Series(name, now, now)
+            event = build_event(involved, word, name, self._instance, now)
+            self._put(_Request(word, involved["name"], "POST", paths.events(involved["namespace"]), event))
+        else:
             EVENTS_DROPPED.inc()
-            log.info("an event was not written", reason=reason, object=involved["name"], error=str(error))
 
-    async def _repeat(self, involved: Mapping[str, str], series: _Series, now: float) -> None:
+    async def run(self) -> None:
+        """Write what is recorded, until cancelled."""
+        while True:
+            await self._write(await self._waiting.get())
+
+    async def flush(self) -> None:
+        """Write what still waits, unless that takes longer than the last words are worth."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_FLUSH_SECONDS):
+                while not self._waiting.empty():
+                    await self._write(self._waiting.get_nowait())
+
+    def _repeat(self, involved: Mapping[str, str], word: Word, series: _Series, now: float) -> None:
         series.count += 1
         if now - series.written < REPEAT_SECONDS:
             return
         series.written = now
         patch = {"series": {"count": series.count, "lastObservedTime": _micro_time_of(now)}}
         path = paths.events(involved["namespace"], series.name)
-        await self._kube.call("PATCH", path, body=patch, content_type=MERGE_PATCH, timeout=2)
+        self._put(_Request(word, involved["name"], "PATCH", path, patch, MERGE_PATCH))
+
+    def _put(self, request: _Request) -> None:
+        try:
+            self._waiting.put_nowait(request)
+        except asyncio.QueueFull:
+            EVENTS_DROPPED.inc()
+
+    async def _write(self, request: _Request) -> None:
+        try:
+            await self._kube.call(
+                request.method, request.path, body=request.body, content_type=request.content_type, timeout=2
+            )
+        except NotFound:
+            # The event's time to live is over, or its namespace is going: the next occurrence starts anew.
+            self._series.pop(request.word, None)
+        except KubeError as error:
+            EVENTS_DROPPED.inc()
+            log.info("an event was not written", reason=request.word.reason, object=request.about, error=str(error))
 
     def _forget(self, now: float) -> None:
         if len(self._series) + len(self._buckets) > _FORGET_ABOVE:

@@ -2,13 +2,16 @@
 
 Caches may wake us; they never answer. What is costly is read only where it is needed: EndpointSlices while a pod is
 being isolated, claims where the set deletes them, and what only those look at who choose pods while one is to leave.
+What was read before only saves time: it says where to look first, and a pod of the same version is the same.
 """
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -60,6 +63,14 @@ class Rollouts:
     all: Sequence[Json] = ()
 
 
+@dataclass
+class Known:
+    """What was last read of a StatefulSet: its selector, and its pods by UID."""
+
+    selector: str | None = None
+    pods: Mapping[str, PodView] = field(default_factory=dict)
+
+
 @dataclass(frozen=True)
 class Memory:
     """What is remembered of a StatefulSet from pass to pass: to forget it costs time and reads, never safety."""
@@ -68,32 +79,79 @@ class Memory:
     zones: Zones
     floor: FloorMemory
     anchors: Anchors = field(default_factory=Anchors)
+    known: Known = field(default_factory=Known)
 
 
-async def fetch_rollouts(kube: Kube, namespace: str, target: str) -> Rollouts:
-    """Read the StatefulRollouts of a StatefulSet, and their neighbours."""
+async def fetch_rollouts(kube: Kube, namespace: str, target: str, heard_of: Sequence[str] = ()) -> Rollouts:
+    """Read the StatefulRollouts of a StatefulSet, and their neighbours where they matter.
+
+    `heard_of` are the names of those that watches have shown. One that stands alone is read by itself; whoever has
+    heard of none, or of one that is not so any more, reads them all.
+    """
+    if len(heard_of) == 1:
+        with suppress(NotFound):
+            alone = await kube.call("GET", paths.statefulrollouts(namespace, heard_of[0]))
+            if _rolls(alone, target) and not _minds_others(alone):
+                return Rollouts([alone])
     listed = await kube.list_all(paths.statefulrollouts(namespace))
     present = [raw for raw in listed if not raw["metadata"].get("deletionTimestamp")]
-    ours = [raw for raw in present if raw["spec"]["targetRef"]["name"] == target]
+    ours = [raw for raw in present if _rolls(raw, target)]
     return Rollouts(
         sorted(ours, key=lambda raw: (raw["metadata"]["creationTimestamp"], raw["metadata"]["name"])), present
     )
 
 
-async def fetch_workload(kube: Kube, namespace: str, name: str) -> Workload:
-    """Read the StatefulSet, its pods and its ledger."""
-    ledger = await fetch_ledger(kube, namespace, name)
+def _rolls(raw: Json, target: str) -> bool:
+    return raw["spec"]["targetRef"]["name"] == target and not raw["metadata"].get("deletionTimestamp")
+
+
+def _minds_others(raw: Json) -> bool:
+    return bool(raw["spec"].get("group") or raw["spec"].get("dependsOn"))
+
+
+async def fetch_workload(kube: Kube, namespace: str, name: str, known: Known | None = None) -> Workload:
+    """Read the StatefulSet, its pods and its ledger: all at once where what selects the pods is known."""
+    known = known or Known()
+    reading = (
+        asyncio.create_task(fetch_ledger(kube, namespace, name)),
+        asyncio.create_task(_find_set(kube, namespace, name)),
+        asyncio.create_task(_list_pods(kube, namespace, known.selector)),
+    )
     try:
-        raw = await kube.call("GET", paths.statefulsets(namespace, name))
-    except NotFound:
+        ledger, raw, listed = await asyncio.gather(*reading)
+    finally:
+        for task in reading:
+            task.cancel()
+    if raw is None:
         return Workload(None, (), ledger, {})
     target = views.stateful_set_of(raw)
     selector = views.selector_of(raw["spec"]["selector"])
-    listed = await kube.list_all(paths.pods(namespace), params={"labelSelector": selector})
-    pods = tuple(views.pod_of(pod) for pod in listed if _belongs_to(pod, target.uid))
+    if selector != known.selector:
+        listed = await _list_pods(kube, namespace, selector)
+    pods = tuple(_view_of(pod, known.pods) for pod in listed if _belongs_to(pod, target.uid))
+    known.selector, known.pods = selector, {pod.uid: pod for pod in pods}
     if _deletes_claims(raw):
         pods = await _with_claims(kube, namespace, pods)
     return Workload(target, pods, ledger, raw)
+
+
+async def _find_set(kube: Kube, namespace: str, name: str) -> Json | None:
+    try:
+        return await kube.call("GET", paths.statefulsets(namespace, name))
+    except NotFound:
+        return None
+
+
+async def _list_pods(kube: Kube, namespace: str, selector: str | None) -> list[Json]:
+    """The pods that the selector selects; none where it is not known."""
+    if selector is None:
+        return []
+    return await kube.list_all(paths.pods(namespace), params={"labelSelector": selector})
+
+
+def _view_of(raw: Json, known: Mapping[str, PodView]) -> PodView:
+    before = known.get(raw["metadata"]["uid"])
+    return before if before and before.version == raw["metadata"].get("resourceVersion") else views.pod_of(raw)
 
 
 def _belongs_to(pod: Json, uid: str) -> bool:

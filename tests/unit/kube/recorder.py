@@ -90,7 +90,7 @@ class RecordedEvents(Events):
     def __init__(self) -> None:
         self.words: list[Word] = []
 
-    async def record(
+    def record(
         self,
         involved: Mapping[str, str],
         *,

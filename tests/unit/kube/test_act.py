@@ -351,7 +351,7 @@ async def test_whoever_leads_no_more_writes_no_more() -> None:
 
 @pytest.mark.parametrize(("warning", "kind"), [(True, "Warning"), (False, "Normal")])
 async def test_words_that_belong_to_no_action_are_said_too(stage: Stage, warning: bool, kind: Any) -> None:
-    await stage.actor.announce(
+    stage.actor.announce(
         [Announcement("RevisionFailed", "v2 failed", warning=warning), Announcement("Word", "on it", pod=POD)]
     )
     assert stage.events.words == [

@@ -1,13 +1,23 @@
 from __future__ import annotations
 
+import asyncio
 import re
 
 import pytest
 
 from statefulrollout.kube import paths
 from statefulrollout.kube.client import Kube
-from statefulrollout.kube.events import BURST, NOTE_LIMIT, REFILL_SECONDS, REPEAT_SECONDS, SERIES_SECONDS, Events
+from statefulrollout.kube.events import (
+    BURST,
+    LONGEST_QUEUE,
+    NOTE_LIMIT,
+    REFILL_SECONDS,
+    REPEAT_SECONDS,
+    SERIES_SECONDS,
+    Events,
+)
 from tests.unit.kube.fake_api import FakeApi, Json, refuse, reset
+from tests.unit.kube.waiting import until
 
 ROLLOUT = {
     "apiVersion": "statefulrollout.dev/v1alpha1",
@@ -38,7 +48,8 @@ async def events(kube: Kube, clock: Clock) -> Events:
 
 
 async def say(events: Events, note: str = "kvstore-3 is drained") -> None:
-    await events.record(ROLLOUT, type="Normal", reason="PodDrained", action="Drain", note=note)
+    events.record(ROLLOUT, type="Normal", reason="PodDrained", action="Drain", note=note)
+    await events.flush()
 
 
 def stored(api: FakeApi) -> list[Json]:
@@ -93,6 +104,22 @@ async def test_what_cannot_be_written_is_dropped(api: FakeApi, events: Events, f
     await say(events)
     await say(events, "the next one is written")
     assert len(stored(api)) == 1
+
+
+async def test_nobody_waits_for_an_event_and_what_is_recorded_is_written_beside(api: FakeApi, events: Events) -> None:
+    events.record(ROLLOUT, type="Normal", reason="PodDrained", action="Drain", note="kvstore-3 is drained")
+    assert stored(api) == []
+    writing = asyncio.create_task(events.run())
+    await until(lambda: bool(stored(api)))
+    writing.cancel()
+
+
+async def test_what_nobody_takes_away_is_not_piled_up_for_ever(api: FakeApi, events: Events) -> None:
+    for number in range(LONGEST_QUEUE + 5):
+        one = {**ROLLOUT, "uid": str(number)}
+        events.record(one, type="Normal", reason="PodDrained", action="Drain", note="kvstore-3 is drained")
+    await events.flush()
+    assert len(stored(api)) == LONGEST_QUEUE
 
 
 async def test_an_event_that_ran_out_is_written_anew(api: FakeApi, events: Events, clock: Clock) -> None:

@@ -14,7 +14,7 @@ from statefulrollout.core.validation import Problem
 from statefulrollout.kube import paths
 from statefulrollout.kube.budgets import TRUSTED_SECONDS, FloorMemory
 from statefulrollout.kube.isolation import Isolation
-from statefulrollout.kube.observe import Memory, Rollouts, fetch_rollouts, fetch_workload, observe
+from statefulrollout.kube.observe import Known, Memory, Rollouts, fetch_rollouts, fetch_workload, observe
 from statefulrollout.kube.zones import Zones
 from tests.builders import NOW, a_call, a_floor, a_pod
 from tests.unit.kube.recorder import Json, RecordedKube, a_raw_pod, a_raw_rollout, a_raw_set, raw_floor
@@ -51,6 +51,57 @@ async def test_the_oldest_rollout_of_a_set_comes_first() -> None:
     found = await fetch_rollouts(RecordedKube(listed), "shop", "db")
     assert [raw["metadata"]["name"] for raw in found.ours] == ["z", "a", "b"]
     assert {raw["metadata"]["name"] for raw in found.all} == {"z", "a", "b", "other"}
+
+
+async def test_a_rollout_that_stands_alone_is_read_by_itself() -> None:
+    rollouts = paths.statefulrollouts("shop")
+    alone = a_raw_rollout("db")
+    kube = RecordedKube({f"{rollouts}/db": alone, f"{rollouts}/web": a_raw_rollout("web")})
+    found = await fetch_rollouts(kube, "shop", "db", ["db"])
+    assert (found.ours, found.all) == ([alone], ())
+    assert read_by(kube) == [f"{rollouts}/db"]
+
+
+@pytest.mark.parametrize(
+    ("heard_of", "change"),
+    [
+        ([], {}),
+        (["db", "gone"], {}),
+        (["gone"], {}),
+        (["db"], {"spec": {"dependsOn": [{"name": "other"}]}}),
+        (["db"], {"spec": {"group": "shop"}}),
+        (["db"], {"spec": {"targetRef": {"name": "web"}}}),
+        (["db"], {"metadata": {"deletionTimestamp": "2027-01-15T07:00:00Z"}}),
+    ],
+)
+async def test_any_other_is_read_with_its_neighbours(heard_of: list[str], change: Json) -> None:
+    rollouts = paths.statefulrollouts("shop")
+    heard = a_raw_rollout("db")
+    for part, changes in change.items():
+        heard[part] |= changes
+    kube = RecordedKube({f"{rollouts}/db": heard, f"{rollouts}/older": a_raw_rollout("older", "2027-01-15T05:00:00Z")})
+    found = await fetch_rollouts(kube, "shop", "db", heard_of)
+    assert found.ours[0]["metadata"]["name"] == "older"
+    assert read_by(kube)[-1] == rollouts
+
+
+async def test_a_set_that_is_known_is_read_at_once_and_a_pod_of_the_same_version_is_the_same() -> None:
+    pods = (a_raw_pod(name, metadata={"resourceVersion": "7"}) for name in ("db-0", "db-1"))
+    kube, known = a_cluster(*pods), Known()
+    before = await fetch_workload(kube, "shop", "db", known)
+    kube.objects[f"{PODS}/db-1"]["metadata"]["resourceVersion"] = "8"
+    kube.objects[f"{PODS}/db-1"]["status"]["podIP"] = "10.0.0.99"
+    after = await fetch_workload(kube, "shop", "db", known)
+    assert after.pods[0] is before.pods[0]
+    assert after.pods[1].ip == "10.0.0.99"
+
+
+async def test_a_set_that_was_made_anew_with_another_selector_is_read_by_that() -> None:
+    kube, known = a_cluster(a_raw_pod("db-0")), Known(selector="app=other")
+    workload = await fetch_workload(kube, "shop", "db", known)
+    assert [pod.name for pod in workload.pods] == ["db-0"]
+    assert known.selector == "app=db"
+    assert [call.params["labelSelector"] for call in kube.calls if call.path == PODS] == ["app=other", "app=db"]
 
 
 async def test_a_workload_is_the_set_with_its_own_pods() -> None:
