@@ -218,7 +218,6 @@ PLAYS = (
     Play("a rollout, two pods at a time", roll_out, TWO),
     Play("a rollout with every hook", roll_out, {"spec": HOOKS}),
     Play("a rollout by commands", roll_out, {"spec": by_command(merge_patched(SPEC, HOOKS))}),
-    Play("a rollout by deletion", roll_out, {"spec": {"strategy": {"removal": "Delete"}}}),
     Play("a rollout in place", roll_out, {"spec": {**HOOKS, "strategy": IN_PLACE}}),
     Play("a scale-down", scale_down, ORDERED),
     Play("a scale-up in the middle", scale_up_in_the_middle),

@@ -56,7 +56,6 @@ SCRIPTS: Mapping[str, Script] = {
     ),
     "a rollout, one pod at a time": Script((ROLL, COMPLETE), ordered=True),
     "a rollout of parallel pods": Script((ROLL, COMPLETE)),
-    "a rollout by deletion": Script((ROLL, COMPLETE), spec={"strategy": {"removal": "Delete"}}),
     "a scale-down": Script((("scale", 1), ("until_pods", 1), COMPLETE), ordered=True),
     "a pause in the middle": Script(
         (ROLL, ("until_shut", 2), ("pause", True), ("until_updated", 2), ("pause", False), COMPLETE)

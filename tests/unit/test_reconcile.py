@@ -182,7 +182,7 @@ async def test_an_answer_moves_the_pod_on() -> None:
     assert await bench.run() == AGAIN
     assert bench.written == [
         ("PATCH", paths.pods("shop", "db-0", "status")),
-        ("POST", paths.pods("shop", "db-0", "eviction")),
+        ("DELETE", paths.pods("shop", "db-0")),
     ]
     assert [word.reason for word in bench.events.words if word.on == "Pod/db-0"] == ["PodReleased", "PodRemoved"]
 

@@ -35,13 +35,6 @@ class PodUpdate(StrEnum):
     IN_PLACE_IF_POSSIBLE = "InPlaceIfPossible"
 
 
-class Removal(StrEnum):
-    """How a released pod is removed."""
-
-    EVICT = "Evict"
-    DELETE = "Delete"
-
-
 class UnhealthyOutdated(StrEnum):
     """May a broken pod of an older revision go first, outside the budget?"""
 
@@ -188,11 +181,6 @@ class Strategy(Model):
         description="How a drained pod becomes one of another revision. Recreate: it is removed, and comes back new. "
         "InPlaceIfPossible: where the two pod templates differ in images of containers, and in labels or annotations "
         "beside them, only its containers are restarted; address, node and volumes stay.",
-    )
-    removal: Removal = Field(
-        default=Removal.EVICT,
-        description="How a drained pod is removed. Evict: by eviction, so that PodDisruptionBudgets see it. "
-        "Delete: by a plain delete.",
     )
     unhealthy_outdated: UnhealthyOutdated = Field(
         default=UnhealthyOutdated.REPLACE_IF_STUCK,

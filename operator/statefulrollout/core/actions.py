@@ -83,19 +83,11 @@ class MarkPod:
     motion: Motion | None = None
 
 
-class How(StrEnum):
-    """How a pod is removed."""
-
-    EVICT = "Evict"
-    DELETE = "Delete"
-
-
 @dataclass(frozen=True)
 class RemovePod:
-    """Remove a released pod, by UID, if nobody has written to it since it was read or released."""
+    """Delete a released pod, by UID, if nobody has written to it since it was read or released."""
 
     pod: PodView
-    how: How
     reason: str
     message: str
 

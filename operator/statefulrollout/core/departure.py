@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from statefulrollout.api import names
-from statefulrollout.api.v1alpha1 import Hook, Removal, Target
+from statefulrollout.api.v1alpha1 import Hook, Target
 from statefulrollout.core import questions
-from statefulrollout.core.actions import Change, How, MarkPod, Motion, RemovePod, UpdateInPlace
+from statefulrollout.core.actions import Change, MarkPod, Motion, RemovePod, UpdateInPlace
 from statefulrollout.core.budget import may_all_leave
 from statefulrollout.core.containers import containers_of, has_ended
 from statefulrollout.core.floor import is_under_the_floor
@@ -171,9 +171,7 @@ def _removal(stand: Stand, place: Place) -> tuple[RemovePod, ...]:
     """What takes the pod away; one that is evicted is taken by whoever asks for it."""
     if place.evicted:
         return ()
-    wish = stand.snapshot.rollout.spec.strategy.removal
-    how = How.EVICT if wish is Removal.EVICT and not place.condemned and can_be_asked(place.pod) else How.DELETE
-    return (RemovePod(place.pod, how, "PodRemoved", f"makes room for {place.leaves_for or 'its successor'}"),)
+    return (RemovePod(place.pod, "PodRemoved", f"makes room for {place.leaves_for or 'its successor'}"),)
 
 
 def see_off(stand: Stand, place: Place) -> Step:

@@ -17,7 +17,6 @@ from statefulrollout.api import names
 from statefulrollout.core.actions import (
     Action,
     Announcement,
-    How,
     LimitBudget,
     MakeBudget,
     MarkPod,
@@ -172,20 +171,19 @@ class Actor:
 
     async def _remove(self, action: RemovePod) -> None:
         pod = action.pod
+        judged = {"uid": pod.uid, "resourceVersion": self._version_of(pod)}
+        path = paths.pods(self.namespace, pod.name)
         try:
-            if action.how is How.EVICT:
-                await self._evict(pod)
-            else:
-                await self._delete(pod)
+            await self.kube.call("DELETE", path, body=_delete_options(judged))
         except NotFound:
             return
-        self._tell(action.reason, action.how.value, f"{pod.name}: {action.message}", pod)
+        self._tell(action.reason, "RemovePod", f"{pod.name}: {action.message}", pod)
 
     async def _update_in_place(self, action: UpdateInPlace) -> None:
         pod, change = action.pod, action.change
         metadata: dict[str, Any] = {
             "uid": pod.uid,
-            "resourceVersion": self._written.get(pod.uid, pod.version),
+            "resourceVersion": self._version_of(pod),
             "labels": {**change.labels, names.REVISION_LABEL: action.revision},
             "annotations": {**change.annotations, names.FACTS_ANNOTATION: annotation_of(action.facts)},
         }
@@ -204,29 +202,9 @@ class Actor:
             return
         self._tell(action.reason, "UpdateInPlace", f"{pod.name}: {action.message}", pod)
 
-    async def _evict(self, pod: PodView) -> None:
-        body = {
-            "apiVersion": "policy/v1",
-            "kind": "Eviction",
-            "metadata": {"name": pod.name, "namespace": self.namespace},
-            "deleteOptions": {"preconditions": self._preconditions(pod)},
-        }
-        try:
-            await self.kube.call("POST", paths.pods(self.namespace, pod.name, "eviction"), body=body)
-        except ApiError as error:
-            if error.status not in (429, 500):
-                raise
-            # The pod is drained and out of service: what a disruption budget protects has left it.
-            note = f"{pod.name}: eviction was refused ({error.message[:200]}); the drained pod is deleted instead"
-            self._tell("EvictionRefused", "Evict", note, pod, "Warning")
-            await self._delete(pod)
-
-    async def _delete(self, pod: PodView) -> None:
-        body = _delete_options(self._preconditions(pod))
-        await self.kube.call("DELETE", paths.pods(self.namespace, pod.name), body=body)
-
-    def _preconditions(self, pod: PodView) -> dict[str, str]:
-        return {"uid": pod.uid, "resourceVersion": self._written.get(pod.uid, pod.version)}
+    def _version_of(self, pod: PodView) -> str:
+        """The version that was judged, or the one that this pass has made of it."""
+        return self._written.get(pod.uid, pod.version)
 
     def _tell(
         self, reason: str, action: str, note: str, pod: PodView | None, kind: Literal["Normal", "Warning"] = "Normal"

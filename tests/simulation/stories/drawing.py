@@ -74,7 +74,6 @@ def specs(draw: st.DrawFn) -> dict[str, Any]:
         "progressDeadlineSeconds": draw(st.sampled_from((600, 30))),
         "unhealthyOutdated": draw(st.sampled_from(("ReplaceIfStuck", "Replace", "Wait"))),
         "podUpdate": draw(st.sampled_from(("Recreate", "InPlaceIfPossible"))),
-        "removal": draw(st.sampled_from(("Evict", "Delete"))),
         "onFailure": on_failure,
         "reversible": on_failure == "Rollback" or draw(st.sampled_from((True, False))),
         "steps": draw(st.sampled_from(STEPS)),

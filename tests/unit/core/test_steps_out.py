@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from statefulrollout.api import names
-from statefulrollout.core.actions import How, MarkPod, RemovePod
+from statefulrollout.core.actions import MarkPod, RemovePod
 from statefulrollout.core.asks import Answer
 from statefulrollout.core.departure import begin
 from statefulrollout.core.snapshot import Facts, PodView
@@ -163,7 +163,7 @@ def test_a_drained_pod_is_released_and_removed_where_there_is_nothing_more() -> 
     mark, removal = Case(OLD.isolated("v2"), opened=DRAINED).step.actions
     assert isinstance(mark, MarkPod)
     assert (mark.reason, mark.conditions) == ("PodReleased", {**CLOSED, **LET_GO})
-    assert removal == RemovePod(OLD.isolated("v2"), How.EVICT, "PodRemoved", "makes room for v2")
+    assert removal == RemovePod(OLD.isolated("v2"), "PodRemoved", "makes room for v2")
 
 
 @pytest.mark.parametrize("pod", [BROKEN, OLD.isolated("v2").but(phase="Failed", ip="")])
@@ -171,8 +171,6 @@ def test_a_dead_pod_is_not_asked(pod: PodView) -> None:
     step = Case(pod).step
     assert (step.asks, step.opens) == ((), ())
     assert [type(action) for action in step.actions] == [MarkPod, RemovePod]
-    assert isinstance(step.actions[-1], RemovePod)
-    assert step.actions[-1].how is How.DELETE
 
 
 @pytest.mark.parametrize("pod", [OLD.isolated("v2", stuck=True), OLD.drained("v2").but(facts=Facts("v2", {}, True))])
@@ -212,18 +210,12 @@ def test_the_only_pod_has_no_peers_to_ask() -> None:
 
 
 @pytest.mark.parametrize(
-    ("how", "pod", "strategy"),
-    [
-        (How.EVICT, OLD.let_go("v2"), {}),
-        (How.DELETE, OLD.let_go("v2"), {"removal": "Delete"}),
-        (How.DELETE, a_pod("db-3").let_go("scale-down"), {}),
-        (How.DELETE, OLD.let_go("v2").but(phase="Failed"), {}),
-    ],
+    "pod", [OLD.let_go("v2"), a_pod("db-3").let_go("scale-down"), OLD.let_go("v2").but(phase="Failed")]
 )
-def test_a_released_pod_is_removed_as_the_user_wishes(how: How, pod: PodView, strategy: dict[str, Any]) -> None:
-    (action,) = Case(pod, strategy=strategy).step.actions
+def test_a_released_pod_is_removed(pod: PodView) -> None:
+    (action,) = Case(pod).step.actions
     assert isinstance(action, RemovePod)
-    assert (action.pod, action.how) == (pod, how)
+    assert action.pod == pod
 
 
 def test_a_released_pod_that_stops_is_waited_for_and_its_hooks_are_complete() -> None:

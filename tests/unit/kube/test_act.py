@@ -13,7 +13,6 @@ from statefulrollout.core.actions import (
     Action,
     Announcement,
     Change,
-    How,
     LimitBudget,
     MakeBudget,
     MarkPod,
@@ -35,7 +34,6 @@ from tests.unit.kube.recorder import RecordedEvents, RecordedKube, Word
 
 POD = a_pod("db-2")
 STATUS = paths.pods("shop", "db-2", "status")
-EVICTION = paths.pods("shop", "db-2", "eviction")
 DELETION = paths.pods("shop", "db-2")
 FENCE = paths.statefulsets("shop", "db")
 LEDGERS = paths.statefulrolloutledgers("shop")
@@ -49,8 +47,7 @@ ISOLATE = MarkPod(
     fenced=True,
 )
 FORWARD = SetFence({"type": "OnDelete"}, "RolloutMoves", "it moves")
-EVICT = RemovePod(POD, How.EVICT, "PodRemoved", "makes room for v2")
-DELETE = RemovePod(POD, How.DELETE, "PodRemoved", "makes room for v2")
+DELETE = RemovePod(POD, "PodRemoved", "makes room for v2")
 UPDATE = UpdateInPlace(
     POD,
     "v2",
@@ -58,7 +55,7 @@ UPDATE = UpdateInPlace(
     Facts(restart=Restart({"store": "c://1"}, NOW)),
     "PodUpdatedInPlace",
     "becomes v2 in place (store: db:2)",
-    otherwise=(EVICT,),
+    otherwise=(DELETE,),
 )
 LEDGER = WriteLedger(a_ledger())
 JUDGED = {"uid": "uid-db-2", "resourceVersion": "72"}
@@ -235,24 +232,12 @@ async def test_a_fence_is_replaced_only_on_the_very_version_that_was_judged(stag
     assert stage.events.words == [Word("StatefulRollout/db", "Normal", "RolloutMoves", "it moves")]
 
 
-async def test_an_eviction_carries_the_uid_and_the_version(stage: Stage) -> None:
-    assert await stage.act(EVICT)
-    (call,) = stage.kube.calls
-    assert (call.method, call.path) == ("POST", EVICTION)
-    assert call.body == {
-        "apiVersion": "policy/v1",
-        "kind": "Eviction",
-        "metadata": {"name": "db-2", "namespace": "shop"},
-        "deleteOptions": {"preconditions": JUDGED},
-    }
-    assert [word.reason for word in stage.events.words] == ["PodRemoved", "PodRemoved"]
-
-
 async def test_a_deletion_carries_the_uid_and_the_version(stage: Stage) -> None:
     assert await stage.act(DELETE)
     (call,) = stage.kube.calls
     assert (call.method, call.path) == ("DELETE", DELETION)
     assert call.body == {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": JUDGED}
+    assert [word.reason for word in stage.events.words] == ["PodRemoved", "PodRemoved"]
 
 
 async def test_a_pod_released_in_this_pass_is_removed_at_the_version_of_its_release(stage: Stage) -> None:
@@ -260,30 +245,9 @@ async def test_a_pod_released_in_this_pass_is_removed_at_the_version_of_its_rele
     assert stage.kube.calls[1].body["preconditions"] == {"uid": "uid-db-2", "resourceVersion": "after-1"}
 
 
-@pytest.mark.parametrize("status", [429, 500])
-async def test_an_eviction_that_a_budget_refuses_becomes_a_deletion_and_says_so(stage: Stage, status: int) -> None:
-    stage.kube.refuse("POST", EVICTION, status, "Cannot evict pod as it would violate the budget")
-    assert await stage.act(EVICT)
-    assert stage.sent == [("POST", EVICTION), ("DELETE", DELETION)]
-    assert stage.kube.calls[1].body["preconditions"] == JUDGED
-    warning = stage.events.words[0]
-    assert (warning.type, warning.reason) == ("Warning", "EvictionRefused")
-    assert "would violate the budget" in warning.note
-    assert [word.reason for word in stage.events.words] == ["EvictionRefused"] * 2 + ["PodRemoved"] * 2
-
-
-@pytest.mark.parametrize("status", [403, 422, 503])
-async def test_an_eviction_that_fails_otherwise_deletes_nothing(stage: Stage, status: int) -> None:
-    stage.kube.refuse("POST", EVICTION, status)
-    with pytest.raises(ApiError):
-        await stage.act(EVICT)
-    assert stage.sent == [("POST", EVICTION)]
-
-
-@pytest.mark.parametrize(("action", "method", "path"), [(EVICT, "POST", EVICTION), (DELETE, "DELETE", DELETION)])
-async def test_a_pod_that_is_gone_already_is_no_news(stage: Stage, action: Action, method: str, path: str) -> None:
-    stage.kube.refuse(method, path, 404)
-    assert await stage.act(action, ISOLATE)
+async def test_a_pod_that_is_gone_already_is_no_news(stage: Stage) -> None:
+    stage.kube.refuse("DELETE", DELETION, 404)
+    assert await stage.act(DELETE, ISOLATE)
     assert stage.sent[-1] == ("PATCH", STATUS)
     assert "PodRemoved" not in [word.reason for word in stage.events.words]
 
@@ -294,7 +258,6 @@ async def test_a_pod_that_is_gone_already_is_no_news(stage: Stage, action: Actio
         (LEDGER, "PUT", f"{LEDGERS}/db"),
         (FORWARD, "PATCH", FENCE),
         (ISOLATE, "PATCH", STATUS),
-        (EVICT, "POST", EVICTION),
         (DELETE, "DELETE", DELETION),
     ],
     ids=lambda value: type(value).__name__,
@@ -326,12 +289,12 @@ async def test_a_mark_that_is_invalid_is_our_mistake(stage: Stage) -> None:
 
 
 async def test_actions_go_out_in_the_order_of_the_plan(stage: Stage) -> None:
-    assert await stage.act(LEDGER, FORWARD, ISOLATE, EVICT)
+    assert await stage.act(LEDGER, FORWARD, ISOLATE, DELETE)
     assert stage.sent == [
         ("PUT", f"{LEDGERS}/db"),
         ("PATCH", FENCE),
         ("PATCH", STATUS),
-        ("POST", EVICTION),
+        ("DELETE", DELETION),
     ]
 
 
@@ -345,7 +308,7 @@ async def test_whoever_leads_no_more_writes_no_more() -> None:
 
     stage = Stage(leader_check)
     with pytest.raises(NotLeader):
-        await stage.act(LEDGER, FORWARD, ISOLATE, EVICT)
+        await stage.act(LEDGER, FORWARD, ISOLATE, DELETE)
     assert stage.sent == [("PUT", f"{LEDGERS}/db"), ("PATCH", FENCE)]
 
 
@@ -380,7 +343,7 @@ async def test_an_update_in_place_is_one_write_on_the_version_that_was_judged(st
 async def test_an_update_in_place_that_is_refused_is_said_and_the_pod_goes_as_usual(stage: Stage, status: int) -> None:
     stage.kube.refuse("PATCH", DELETION, status, "images are signed")
     await stage.act(UPDATE)
-    assert stage.kube.calls[-1].path == EVICTION
+    assert stage.kube.calls[-1].path == DELETION
     note = "db-2: the update in place was refused (images are signed); it is re-created instead"
     assert Word("Pod/db-2", "Warning", "InPlaceRefused", note) in stage.events.words
 
