@@ -18,7 +18,7 @@ import structlog
 from statefulrollout.api import names
 from statefulrollout.api.v1alpha1 import Status
 from statefulrollout.core.farewell import decide_farewell, open_unattended_gates
-from statefulrollout.core.plan import decide
+from statefulrollout.core.plan import Plan, decide
 from statefulrollout.core.snapshot import Floor, Snapshot, StatefulSetView
 from statefulrollout.core.status import build_status, refusal
 from statefulrollout.errors import Conflict, NotFound
@@ -29,9 +29,12 @@ from statefulrollout.kube.budgets import FloorMemory, fetch_budgets
 from statefulrollout.kube.client import Kube
 from statefulrollout.kube.events import Events
 from statefulrollout.kube.isolation import Isolation
-from statefulrollout.kube.observe import Memory, Rollouts, Workload, fetch_rollouts, fetch_workload, observe
+from statefulrollout.kube.memory import Memory
+from statefulrollout.kube.observe import observe
 from statefulrollout.kube.report import report
+from statefulrollout.kube.survey import survey
 from statefulrollout.kube.views import controller_of
+from statefulrollout.kube.workload import Rollouts, Workload, fetch_rollouts, fetch_workload
 from statefulrollout.kube.zones import Zones
 
 log = structlog.stdlib.get_logger(__name__)
@@ -75,18 +78,20 @@ class Reconciler:
         Returns:
             Seconds until time alone changes something; None where only an event can.
         """
-        rollouts = await fetch_rollouts(self._kube, *key, self._heard_of(*key))
-        group = rollouts.ours[0]["spec"].get("group") if rollouts.ours else None
-        if group is None:
-            return await self._pass(key, rollouts)
-        async with self._groups.setdefault((key[0], group), asyncio.Lock()):
-            return await self._pass(key, rollouts)
-
-    async def _pass(self, key: Key, rollouts: Rollouts) -> float | None:
-        if not rollouts.ours:
-            return await self._let_go(key, await fetch_workload(self._kube, *key))
         memory = self._memory.setdefault(key, Memory(Isolation(self._clock), self._zones, FloorMemory(self._clock)))
-        workload = await fetch_workload(self._kube, *key, memory.known)
+        rollouts, workload = await asyncio.gather(
+            fetch_rollouts(self._kube, *key, self._heard_of(*key)), fetch_workload(self._kube, *key, memory.known)
+        )
+        if not rollouts.ours:
+            return await self._let_go(key, workload)
+        group = rollouts.ours[0]["spec"].get("group")
+        if group is None:
+            return await self._pass(key, rollouts, workload, memory)
+        async with self._groups.setdefault((key[0], group), asyncio.Lock()):
+            # Whoever held the lock before may have begun since the set was read.
+            return await self._pass(key, rollouts, await fetch_workload(self._kube, *key, memory.known), memory)
+
+    async def _pass(self, key: Key, rollouts: Rollouts, workload: Workload, memory: Memory) -> float | None:
         ours = rollouts.ours[0]
         for raw in rollouts.ours[1:]:
             governs = ours["metadata"]["name"]
@@ -102,11 +107,14 @@ class Reconciler:
                 actor = self._actor(key, workload.target, ours)
                 await actor.act(open_unattended_gates(workload.pods))
             return None
-        return await self._roll(key, ours, replace(snapshot, may_exec=self._hooks.may_exec))
-
-    async def _roll(self, key: Key, raw: Json, snapshot: Snapshot) -> float | None:
-        now = self._clock()
+        snapshot, now = replace(snapshot, may_exec=self._hooks.may_exec), self._clock()
         plan = decide(snapshot, now)
+        if plan.wants_survey:
+            snapshot, now = await survey(self._kube, snapshot, rollouts, memory), self._clock()
+            plan = decide(snapshot, now)
+        return await self._carry_out(key, ours, snapshot, plan, now)
+
+    async def _carry_out(self, key: Key, raw: Json, snapshot: Snapshot, plan: Plan, now: float) -> float | None:
         acted = True
         if snapshot.target is not None:
             actor = self._actor(key, snapshot.target, raw)

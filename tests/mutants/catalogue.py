@@ -35,8 +35,8 @@ MUTANTS = (
     Mutant(
         "a pod is removed by its name alone",
         "kube/act.py",
-        'return {"uid": pod.uid, "resourceVersion": self._written.get(pod.uid, pod.version)}',
-        "return {}",
+        'judged = {"uid": pod.uid, "resourceVersion": self._version_of(pod)}',
+        "judged: dict[str, str] = {}",
         COMPLETES,
     ),
     Mutant(
@@ -153,7 +153,7 @@ MUTANTS = (
     ),
     Mutant(
         "pods are read from the API server's cache",
-        "kube/observe.py",
+        "kube/workload.py",
         'params={"labelSelector": selector})',
         'params={"labelSelector": selector, "resourceVersion": "0"})',
         FAILURES + "test_a_pod_that_dies_by_itself_is_counted_at_once",
@@ -215,9 +215,23 @@ MUTANTS = (
         IN_PLACE + "test_another_image_restarts_the_containers_and_keeps_the_pods",
     ),
     Mutant(
+        "a pod is what it was, whatever has become of it",
+        "kube/workload.py",
+        'if before and before.version == raw["metadata"].get("resourceVersion") else',
+        "if before else",
+        COMPLETES,
+    ),
+    Mutant(
+        "a pod is chosen before anybody has looked at its surroundings",
+        "core/plan.py",
+        "if verdict is None and not scene.snapshot.surveyed:",
+        "if verdict is None and scene is None:",
+        ROLLOUTS + "test_a_disruption_budget_that_allows_less_than_the_rollout_does_is_respected_too",
+    ),
+    Mutant(
         "a pod is drained while traffic is still sent to it",
         "kube/isolation.py",
-        "for uid in leaving - serving}",
+        "for uid in leaving - (serving or frozenset())}",
         "for uid in leaving}",
         ROLLOUTS + "test_a_pod_waits_for_slow_endpoints",
     ),

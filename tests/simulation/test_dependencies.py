@@ -80,10 +80,11 @@ async def test_of_a_group_one_at_a_time_has_pods_in_motion(operators: int) -> No
                 if leaves_for(pod) or not is_true(pod, "Ready")}  # fmt: skip
         if len(away) > 1:
             both.append(sorted(away))
-        said.add((scenario.world.rollout().get("status") or {}).get("message", ""))
+        for rollout in scenario.world.server.list(names.PLURAL, NAMESPACE):
+            said.add((rollout.get("status") or {}).get("message", ""))
         return neighbours_image(scenario) == {"etcd:2"} and is_complete(scenario.world)
 
     await scenario.world.run(until=is_over, limit_seconds=600)
     assert both == []
-    assert any("group_has_no_other_motion: etcd-" in message for message in said)
+    assert any("group_has_no_other_motion: " in message for message in said)
     assert scenario.images() == ["kvstore:2"] * 3

@@ -35,6 +35,22 @@ async def test_a_disruption_budget_is_respected_and_the_drained_pod_still_goes()
     assert scenario.world.lost_keys == set()
 
 
+async def test_a_disruption_budget_that_allows_less_than_the_rollout_does_is_respected_too() -> None:
+    scenario = await a_scenario(
+        policy="Parallel", budget=a_budget(maxUnavailable=1), spec={"strategy": {"maxUnavailable": 3}}
+    )
+    await scenario.roll_out()
+    most = 0
+
+    def is_over() -> bool:
+        nonlocal most
+        most = max(most, gates(scenario.world).count(False))
+        return is_complete(scenario.world)
+
+    await scenario.world.run(until=is_over, limit_seconds=600)
+    assert most == 1
+
+
 async def test_a_disruption_budget_that_allows_nothing_is_named() -> None:
     scenario = await a_scenario(budget=a_budget(maxUnavailable=0))
     await scenario.roll_out()

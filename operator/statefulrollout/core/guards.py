@@ -256,6 +256,19 @@ GUARDS_OF_STUCK_PODS: tuple[Guard, ...] = (
 """What is asked of a pod that serves nobody: its replacement makes nothing worse."""
 
 
+GUARDS_WITH_SURROUNDINGS = frozenset(
+    guard.__name__
+    for guard in (
+        dependencies_are_complete,
+        group_has_no_other_motion,
+        node_can_take_the_replacement,
+        disruption_budgets_allow_it,
+        pods_in_motion_are_protected,
+        rollout_is_prepared,
+    )
+)
+"""What cannot be asked before the surroundings are known. They are looked at once all others say yes."""
+
 NOT_OVERRIDDEN: Mapping[str, str] = {
     rollout_is_not_paused.__name__: "set spec.paused to false",
     revision_has_not_failed.__name__: "set spec.retry",
@@ -274,6 +287,8 @@ def overridden(snapshot: Snapshot) -> frozenset[str]:
 def judge(scene: Scene, candidate: Place) -> Verdict | None:
     """The first guard that says not now, or None where the pod may go."""
     ignored = _ignored(scene, candidate)
+    if not scene.snapshot.surveyed:
+        ignored |= GUARDS_WITH_SURROUNDINGS
     for guard in GUARDS_OF_STUCK_PODS if candidate.stuck else GUARDS:
         if guard.__name__ not in ignored and (observed := guard(scene, candidate)):
             return Verdict(guard.__name__, observed)

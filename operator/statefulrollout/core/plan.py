@@ -58,6 +58,7 @@ class Plan:
         pacing: how far the rollout may go at present.
         finishing: what is still to be taken back after the rollout; empty where nothing is.
         recheck_at: when time alone changes something; seconds since the epoch.
+        wants_survey: a pod may go, as far as can be told without its surroundings: decide anew with them.
     """
 
     actions: tuple[Action, ...] = ()
@@ -72,13 +73,23 @@ class Plan:
     pacing: Pacing = field(default_factory=lambda: Pacing(Progress()))
     finishing: str = ""
     recheck_at: float | None = None
+    wants_survey: bool = False
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The pods that go next, by UID what holds the others, and what is said of guards that were passed over."""
+
+    marks: tuple[MarkPod, ...] = ()
+    held: Mapping[str, Waiting] = field(default_factory=dict)
+    overridden: tuple[Announcement, ...] = ()
 
 
 def decide(snapshot: Snapshot, now: float) -> Plan:
     """Decide what to do now.
 
     Args:
-        snapshot: everything known, as just read.
+        snapshot: everything known, as just read; its surroundings are known at last where the plan wanted them.
         now: seconds since the epoch.
     """
     target = snapshot.target
@@ -137,7 +148,10 @@ def decide(snapshot: Snapshot, now: float) -> Plan:
         now=now,
     )
     measures = asks_of_measures(around)
-    chosen, held, overridden = _choose(scene, stand) if target.observed else ((), {}, ())
+    choice = _choose(scene, stand) if target.observed else Choice()
+    if choice is None:
+        return Plan(wants_survey=True)
+    chosen, held = choice.marks, choice.held
     leaving = {mark.pod.uid for mark in chosen}
     if any(waiting.name == rollout_is_prepared.__name__ for waiting in held.values()):
         preparing = begin_next(around, preparing, now)
@@ -169,7 +183,7 @@ def decide(snapshot: Snapshot, now: float) -> Plan:
         fence=fence,
         announcements=(
             *announcements,
-            *overridden,
+            *choice.overridden,
             *members.announcements,
             *preparing.announcements,
             *(announcement for step in steps.values() for announcement in step.announcements),
@@ -259,10 +273,10 @@ def _steps(stand: Stand, target: StatefulSetView) -> tuple[dict[str, Step], froz
     return steps, frozenset(shut)
 
 
-def _choose(scene: Scene, stand: Stand) -> tuple[tuple[MarkPod, ...], dict[str, Waiting], tuple[Announcement, ...]]:
-    """The pods that go next: those chosen before and the broken ones first, then as many as every guard allows.
+def _choose(scene: Scene, stand: Stand) -> Choice | None:
+    """Choose those that were chosen before and the broken ones first, then as many as every guard allows.
 
-    With them what holds the others, and what is to be said of guards that were passed over.
+    None where one may go as far as can be told, and its surroundings are not known.
     """
     marks: list[MarkPod] = []
     held: dict[str, Waiting] = {}
@@ -271,6 +285,8 @@ def _choose(scene: Scene, stand: Stand) -> tuple[tuple[MarkPod, ...], dict[str, 
         uid = place.pod.uid
         seen = replace(scene, chosen=scene.chosen - {uid}) if uid in scene.chosen else scene
         verdict = judge(seen, place)
+        if verdict is None and not scene.snapshot.surveyed:
+            return None
         if verdict is None:
             for each in passed_over(seen, place):
                 note = f"{place.pod.name} goes by spec.override, though {each.guard} says: {each.observed}"
@@ -279,7 +295,7 @@ def _choose(scene: Scene, stand: Stand) -> tuple[tuple[MarkPod, ...], dict[str, 
             scene = replace(scene, chosen=scene.chosen | {uid}, chosen_at=scene.now)
         else:
             held[uid] = Waiting(verdict.guard, verdict.observed)
-    return tuple(marks), held, tuple(said)
+    return Choice(tuple(marks), held, tuple(said))
 
 
 def _withdrawn(scene: Scene, stepping: Sequence[Action], leaving: Collection[str]) -> list[MarkPod]:

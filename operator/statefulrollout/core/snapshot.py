@@ -282,6 +282,9 @@ class Snapshot:
     the pod's UID, a claim of it that no other node than the pod's own can mount, while a pod is to leave; `cordoned`
     are those of their nodes that take no new pods. `floor` and `budgets` are our PodDisruptionBudgets and those of
     others that select pods of the set; `floor` is None where nobody looked at either.
+
+    The surroundings are `budgets`, `floor`, `unfinished`, `motion`, `anchors` and `cordoned`: only the choice of a pod
+    looks at them. `surveyed` says whether they are known.
     """
 
     rollout: Rollout
@@ -301,6 +304,7 @@ class Snapshot:
     anchors: Mapping[str, str] = field(default_factory=dict)
     cordoned: frozenset[str] = frozenset()
     floor: Floor | None = None
+    surveyed: bool = True
 
     @cached_property
     def addressed(self) -> frozenset[str]:

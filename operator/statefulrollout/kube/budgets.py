@@ -18,7 +18,9 @@ from statefulrollout.kube.client import Kube
 Json = dict[str, Any]
 
 TRUSTED_SECONDS = 240.0
-"""How long our budgets are taken to stand; less than a sweep, so that each one looks."""
+"""How long our budgets are taken to stand while all pods are at rest; less than a sweep, so that each one looks."""
+TRUSTED_IN_MOTION_SECONDS = 30.0
+"""And while any is to leave."""
 
 
 async def fetch_budgets(
@@ -47,13 +49,19 @@ class FloorMemory:
         self._clock = clock
         self._seen: tuple[str, int] | None = None
         self._until = 0.0
+        self._looked = -TRUSTED_IN_MOTION_SECONDS
 
     def stands(self, target: StatefulSetView) -> bool:
         """Whether it is known to, for as many pods as there shall be."""
         return self._seen == (target.uid, target.replicas) and self._clock() < self._until
 
+    def is_due(self) -> bool:
+        """Whether it was looked at too long ago for pods in motion."""
+        return self._clock() >= self._looked + TRUSTED_IN_MOTION_SECONDS
+
     def note(self, snapshot: Snapshot, target: StatefulSetView) -> None:
         """Remember what was seen of the pods at rest."""
         unfinished = not snapshot.ledger.uid or plan_floor(snapshot, target, ())
         self._seen = None if unfinished else (target.uid, target.replicas)
-        self._until = self._clock() + TRUSTED_SECONDS
+        self._looked = self._clock()
+        self._until = self._looked + TRUSTED_SECONDS

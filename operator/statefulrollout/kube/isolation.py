@@ -25,13 +25,22 @@ class Isolation:
         """Seconds since the epoch."""
         return self._clock()
 
-    async def observe(self, kube: Kube, namespace: str, pods: Sequence[PodView]) -> Mapping[str, float]:
-        """Look at the EndpointSlices where a pod is on its way out, and cannot become ready again."""
+    async def observe(
+        self, kube: Kube, namespace: str, pods: Sequence[PodView], serving: frozenset[str] | None = None
+    ) -> Mapping[str, float]:
+        """Look at the EndpointSlices where a pod is on its way out, and cannot become ready again.
+
+        `serving` is what was seen in them just now; they are read where nobody has looked.
+        """
         now = self._clock()
         leaving = {pod.uid for pod in pods if pod.gated and pod.is_written_off(now) and pod.facts and pod.facts.wanted}
-        serving = frozenset[str]()
-        if leaving - self._since.keys():
-            serving = views.serving_endpoints_of(await kube.list_all(paths.endpointslices(namespace)))
+        if serving is None and leaving - self._since.keys():
+            serving = await fetch_serving(kube, namespace)
             now = self._clock()
-        self._since = {uid: self._since.get(uid, now) for uid in leaving - serving}
+        self._since = {uid: self._since.get(uid, now) for uid in leaving - (serving or frozenset())}
         return self._since
+
+
+async def fetch_serving(kube: Kube, namespace: str) -> frozenset[str]:
+    """UIDs of the pods that an EndpointSlice shows as serving. Raises what every read raises."""
+    return views.serving_endpoints_of(await kube.list_all(paths.endpointslices(namespace)))

@@ -198,6 +198,19 @@ def test_who_may_not_go_waits_for_the_guard_by_name(guard: str, seen: dict[str, 
     assert {waiting.name for waiting in plan.waiting.values()} == {guard}
 
 
+def test_nobody_is_chosen_before_the_surroundings_are_known() -> None:
+    snapshot = a_snapshot(a_rolling_set(), *OLD)
+    assert chosen(decide(snapshot, NOW)) == ["db-2"]
+    assert decide(replace(snapshot, surveyed=False), NOW) == Plan(wants_survey=True)
+
+
+def test_they_are_not_asked_for_while_something_else_holds_everybody() -> None:
+    snapshot = a_snapshot(a_rolling_set(), *OLD[:2], OLD[2].isolated("v2"))
+    plan = decide(replace(snapshot, surveyed=False), NOW)
+    assert not plan.wants_survey
+    assert {plan.waiting[pod.uid].name for pod in OLD[:2]} == {"budget_allows_new_unavailability"}
+
+
 def test_a_hook_in_trouble_holds_everybody_else() -> None:
     late = a_spec(strategy={"maxUnavailable": 2}, drain={**DRAIN, "deadlineSeconds": 10})
     leaving = a_pod("db-2").isolated("v2")

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from statefulrollout.api import names
 from statefulrollout.core.floor import ALL
 from statefulrollout.errors import ApiError, api_error_of
+from statefulrollout.kube import paths
 from statefulrollout.kube.client import Kube
 from statefulrollout.kube.events import Events
 from statefulrollout.kube.paths import resource_of
@@ -212,3 +213,18 @@ def a_raw_rollout(name: str = "db", created: str = "2027-01-15T06:00:00Z", **spe
         },
         "spec": {"targetRef": {"name": "db"}, **spec},
     }
+
+
+SET = paths.statefulsets("shop", "db")
+LEDGER = paths.statefulrolloutledgers("shop", "db")
+PODS = paths.pods("shop")
+
+
+def read_by(kube: RecordedKube) -> list[str]:
+    return [call.path for call in kube.calls]
+
+
+def a_cluster(*pods: Json, **spec: Any) -> RecordedKube:
+    objects = {SET: a_raw_set(**spec), LEDGER: {"metadata": {"uid": "uid-ledger", "resourceVersion": "9"}, "spec": {}}}
+    objects |= {f"{PODS}/{pod['metadata']['name']}": pod for pod in pods}
+    return RecordedKube(objects)

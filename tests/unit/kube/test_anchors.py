@@ -8,7 +8,10 @@ from statefulrollout.core.snapshot import Snapshot
 from statefulrollout.kube import paths, views
 from statefulrollout.kube.budgets import FloorMemory
 from statefulrollout.kube.isolation import Isolation
-from statefulrollout.kube.observe import Memory, Rollouts, fetch_workload, observe
+from statefulrollout.kube.memory import Memory
+from statefulrollout.kube.observe import observe
+from statefulrollout.kube.survey import survey
+from statefulrollout.kube.workload import Rollouts, fetch_workload
 from statefulrollout.kube.zones import Zones
 from tests.builders import NOW
 from tests.unit.kube.recorder import Json, RecordedKube, a_raw_pod, a_raw_rollout, a_raw_set
@@ -74,9 +77,10 @@ def a_cluster(**node: bool) -> RecordedKube:
 async def look(kube: RecordedKube, memory: Memory) -> Snapshot:
     workload = await fetch_workload(kube, "shop", "db")
     kube.calls.clear()
-    snapshot = await observe(kube, Rollouts((a_raw_rollout(),)), workload, {}, memory)
+    rollouts = Rollouts((a_raw_rollout(),))
+    snapshot = await observe(kube, rollouts, workload, {}, memory)
     assert isinstance(snapshot, Snapshot)
-    return snapshot
+    return await survey(kube, snapshot, rollouts, memory)
 
 
 def a_memory(kube: RecordedKube) -> Memory:
@@ -102,7 +106,9 @@ async def test_at_rest_nothing_of_it_is_read() -> None:
     kube = a_cluster()
     status = kube.objects[paths.statefulsets("shop", "db")]["status"]
     status["updateRevision"] = status["currentRevision"] = "db-v1"
-    snapshot = await look(kube, a_memory(kube))
+    workload = await fetch_workload(kube, "shop", "db")
+    snapshot = await observe(kube, Rollouts((a_raw_rollout(),)), workload, {}, a_memory(kube))
+    assert isinstance(snapshot, Snapshot)
     assert snapshot.anchors == {}
     assert not {CLAIMS, VOLUME, paths.nodes()} & {call.path for call in kube.calls}
 

@@ -1,0 +1,84 @@
+"""Reads what only the choice of a pod looks at: budgets, other sets, and the nodes that a pod could come back to."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+
+from statefulrollout.api.v1alpha1 import Spec
+from statefulrollout.core.dependencies import motion_of, unfinished_of
+from statefulrollout.core.snapshot import Snapshot, StatefulSetView
+from statefulrollout.errors import NotFound
+from statefulrollout.kube import paths, views
+from statefulrollout.kube.anchors import fetch_cordoned
+from statefulrollout.kube.budgets import fetch_budgets
+from statefulrollout.kube.client import Kube
+from statefulrollout.kube.memory import Memory
+from statefulrollout.kube.workload import Json, Rollouts, Workload, dependencies_of, fetch_workload, rollout_of, spec_of
+
+
+async def survey(kube: Kube, seen: Snapshot, rollouts: Rollouts, memory: Memory) -> Snapshot:
+    """Add what only the choice of a pod looks at: budgets, other sets, and the nodes that a pod could come back to."""
+    namespace, target = seen.rollout.namespace, seen.target
+    if target is None:
+        return seen
+    seen, unfinished, motion, (anchors, cordoned) = await asyncio.gather(
+        with_budgets(kube, seen, target, memory),
+        _fetch_unfinished(kube, namespace, rollouts),
+        _fetch_motion(kube, namespace, rollouts, memory.isolation.now()),
+        _fetch_anchors(kube, seen, memory),
+    )
+    return replace(seen, unfinished=unfinished, motion=motion, anchors=anchors, cordoned=cordoned, surveyed=True)
+
+
+async def with_budgets(kube: Kube, seen: Snapshot, target: StatefulSetView, memory: Memory) -> Snapshot:
+    """Add the disruption budgets, ours and those of others."""
+    budgets, floor = await fetch_budgets(kube, seen.rollout.namespace, target, seen.pods)
+    seen = replace(seen, budgets=budgets, floor=floor)
+    memory.floor.note(seen, target)
+    return seen
+
+
+async def _fetch_anchors(kube: Kube, seen: Snapshot, memory: Memory) -> tuple[Mapping[str, str], frozenset[str]]:
+    anchors = await memory.anchors.of(kube, seen.rollout.namespace, seen.pods)
+    return anchors, await fetch_cordoned(kube, {pod.node for pod in seen.pods if pod.uid in anchors})
+
+
+async def _fetch_motion(kube: Kube, namespace: str, rollouts: Rollouts, now: float) -> str:
+    """Which pod of another set in our group is in motion."""
+    ours = rollouts.ours[0]
+    group = ours["spec"].get("group")
+    if group is None:
+        return ""
+    for raw in rollouts.all:
+        target = raw["spec"]["targetRef"]["name"]
+        if raw["spec"].get("group") != group or target == ours["spec"]["targetRef"]["name"]:
+            continue
+        spec = spec_of(raw)
+        if not isinstance(spec, Spec):
+            return f"StatefulRollout {raw['metadata']['name']} of this group cannot be read: {spec[0]}"
+        other = await fetch_workload(kube, namespace, target)
+        if found := motion_of(_bare_snapshot(raw, spec, other), now):
+            return found
+    return ""
+
+
+def _bare_snapshot(raw: Json, spec: Spec, workload: Workload) -> Snapshot:
+    """As much of another set as tells which of its pods are in motion."""
+    return Snapshot(rollout_of(raw, spec), workload.target, workload.pods, workload.ledger)
+
+
+async def _fetch_unfinished(kube: Kube, namespace: str, rollouts: Rollouts) -> dict[str, str]:
+    """What those that ours depends on still have before them."""
+    wanted = dependencies_of(rollouts.ours[0])
+    targets = {each["metadata"]["name"]: each["spec"]["targetRef"]["name"] for each in rollouts.all}
+    found: dict[str, str] = {}
+    for name in (name for name in wanted if name in targets):
+        try:
+            raw = await kube.call("GET", paths.statefulsets(namespace, targets[name]))
+        except NotFound:
+            found[name] = f"there is no StatefulSet {targets[name]}"
+        else:
+            found[name] = unfinished_of(views.stateful_set_of(raw))
+    return found

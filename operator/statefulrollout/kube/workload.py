@@ -1,0 +1,179 @@
+"""Reads a StatefulSet with its pods and its ledger, and the StatefulRollouts that roll it: live, and all at once.
+
+What was read before only saves time: it says where to look first, and a pod of the same version is the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from statefulrollout.api.v1alpha1 import Spec
+from statefulrollout.core.ledger import Ledger
+from statefulrollout.core.snapshot import PodView, Rollout, StatefulSetView
+from statefulrollout.core.validation import Problem, parse_spec
+from statefulrollout.errors import NotFound
+from statefulrollout.kube import paths, views
+from statefulrollout.kube.client import Kube
+from statefulrollout.kube.isolation import fetch_serving
+from statefulrollout.kube.ledger import fetch_ledger
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A StatefulSet with what belongs to it, whether or not somebody rolls it."""
+
+    target: StatefulSetView | None
+    pods: tuple[PodView, ...]
+    ledger: Ledger
+    raw: Mapping[str, Any]
+    serving: frozenset[str] | None = None
+    """UIDs of the pods that an EndpointSlice shows as serving; None where nobody looked."""
+
+
+@dataclass(frozen=True)
+class Rollouts:
+    """The StatefulRollouts of one namespace that nobody has deleted.
+
+    `ours` are those of one StatefulSet, the oldest first: it is the one that rolls. `all` are all of the namespace.
+    """
+
+    ours: Sequence[Json]
+    all: Sequence[Json] = ()
+
+
+@dataclass
+class Known:
+    """What was last read of a StatefulSet: its selector, its pods by UID, and whether one was being isolated."""
+
+    selector: str | None = None
+    pods: Mapping[str, PodView] = field(default_factory=dict)
+    isolating: bool = False
+
+
+async def fetch_rollouts(kube: Kube, namespace: str, target: str, heard_of: Sequence[str] = ()) -> Rollouts:
+    """Read the StatefulRollouts of a StatefulSet, and their neighbours where they matter.
+
+    `heard_of` are the names of those that watches have shown. One that stands alone is read by itself; whoever has
+    heard of none, or of one that is not so any more, reads them all.
+    """
+    if len(heard_of) == 1:
+        with suppress(NotFound):
+            alone = await kube.call("GET", paths.statefulrollouts(namespace, heard_of[0]))
+            if _rolls(alone, target) and not _minds_others(alone):
+                return Rollouts([alone])
+    listed = await kube.list_all(paths.statefulrollouts(namespace))
+    present = [raw for raw in listed if not raw["metadata"].get("deletionTimestamp")]
+    ours = [raw for raw in present if _rolls(raw, target)]
+    return Rollouts(
+        sorted(ours, key=lambda raw: (raw["metadata"]["creationTimestamp"], raw["metadata"]["name"])), present
+    )
+
+
+def _rolls(raw: Json, target: str) -> bool:
+    return raw["spec"]["targetRef"]["name"] == target and not raw["metadata"].get("deletionTimestamp")
+
+
+def _minds_others(raw: Json) -> bool:
+    return bool(raw["spec"].get("group") or raw["spec"].get("dependsOn"))
+
+
+async def fetch_workload(kube: Kube, namespace: str, name: str, known: Known | None = None) -> Workload:
+    """Read the StatefulSet, its pods and its ledger: all at once where what selects the pods is known."""
+    known = known or Known()
+    ledger, raw, listed, serving = await asyncio.gather(
+        fetch_ledger(kube, namespace, name),
+        _find_set(kube, namespace, name),
+        _list_pods(kube, namespace, known.selector),
+        fetch_serving(kube, namespace) if known.isolating else _nothing(),
+    )
+    if raw is None:
+        return Workload(None, (), ledger, {})
+    target = views.stateful_set_of(raw)
+    selector = views.selector_of(raw["spec"]["selector"])
+    if selector != known.selector:
+        listed = await _list_pods(kube, namespace, selector)
+    pods = tuple(_view_of(pod, known.pods) for pod in listed if belongs_to(pod, target.uid))
+    known.selector, known.pods = selector, {pod.uid: pod for pod in pods}
+    if _deletes_claims(raw):
+        pods = await _with_claims(kube, namespace, pods)
+    return Workload(target, pods, ledger, raw, serving)
+
+
+async def _nothing() -> None:
+    """What was not looked for."""
+
+
+async def _find_set(kube: Kube, namespace: str, name: str) -> Json | None:
+    try:
+        return await kube.call("GET", paths.statefulsets(namespace, name))
+    except NotFound:
+        return None
+
+
+async def _list_pods(kube: Kube, namespace: str, selector: str | None) -> list[Json]:
+    """The pods that the selector selects; none where it is not known."""
+    if selector is None:
+        return []
+    return await kube.list_all(paths.pods(namespace), params={"labelSelector": selector})
+
+
+def _view_of(raw: Json, known: Mapping[str, PodView]) -> PodView:
+    before = known.get(raw["metadata"]["uid"])
+    return before if before and before.version == raw["metadata"].get("resourceVersion") else views.pod_of(raw)
+
+
+def belongs_to(item: Json, uid: str) -> bool:
+    """Whether the owner with this UID controls the object."""
+    owner = views.controller_of(item["metadata"])
+    return owner is not None and owner["uid"] == uid
+
+
+def _deletes_claims(raw: Json) -> bool:
+    policy = raw["spec"].get("persistentVolumeClaimRetentionPolicy") or {}
+    return "Delete" in (policy.get("whenScaled"), policy.get("whenDeleted"))
+
+
+async def _with_claims(kube: Kube, namespace: str, pods: Sequence[PodView]) -> tuple[PodView, ...]:
+    owned: dict[str, list[str]] = {}
+    for claim in await kube.list_all(paths.persistentvolumeclaims(namespace)):
+        for owner in claim["metadata"].get("ownerReferences") or ():
+            if owner["kind"] == "Pod":
+                owned.setdefault(owner["uid"], []).append(claim["metadata"]["name"])
+    return tuple(replace(pod, volumes_owned_by_pod=tuple(owned.get(pod.uid, ()))) for pod in pods)
+
+
+def rollout_of(raw: Json, spec: Spec) -> Rollout:
+    """Read a StatefulRollout whose spec has been read."""
+    metadata = raw["metadata"]
+    return Rollout(
+        namespace=metadata["namespace"],
+        name=metadata["name"],
+        uid=metadata["uid"],
+        generation=metadata["generation"],
+        spec=spec,
+        created=views.seconds_of(metadata["creationTimestamp"]) or 0.0,
+    )
+
+
+def spec_of(rollout: Json) -> Spec | tuple[Problem, ...]:
+    """The spec of a StatefulRollout, or why it cannot be read."""
+    return _parse(json.dumps(rollout["spec"], sort_keys=True))
+
+
+@functools.lru_cache(maxsize=1024)
+def _parse(text: str) -> Spec | tuple[Problem, ...]:
+    """`parse_spec` of a spec as JSON: the same text comes with every pass."""
+    return parse_spec(json.loads(text))
+
+
+def dependencies_of(rollout: Json) -> tuple[str, ...]:
+    """Names of the StatefulRollouts that it depends on."""
+    return tuple(entry["name"] for entry in rollout["spec"].get("dependsOn") or ())

@@ -1,0 +1,140 @@
+"""What is read before a pod is chosen, and when nobody needs it."""
+
+from __future__ import annotations
+
+import pytest
+
+from statefulrollout.api import names
+from statefulrollout.core.snapshot import Snapshot
+from statefulrollout.core.timestamps import timestamp
+from statefulrollout.kube import paths
+from statefulrollout.kube.budgets import TRUSTED_IN_MOTION_SECONDS, TRUSTED_SECONDS, FloorMemory
+from statefulrollout.kube.isolation import Isolation
+from statefulrollout.kube.memory import Memory
+from statefulrollout.kube.observe import observe
+from statefulrollout.kube.survey import survey
+from statefulrollout.kube.workload import Rollouts, fetch_workload
+from statefulrollout.kube.zones import Zones
+from tests.builders import NOW, a_floor
+from tests.unit.kube.recorder import SET, Json, RecordedKube, a_cluster, a_raw_pod, a_raw_rollout, raw_floor, read_by
+
+BUDGETS = paths.poddisruptionbudgets("shop")
+
+
+def a_memory(kube: RecordedKube, now: list[float]) -> Memory:
+    return Memory(Isolation(lambda: NOW), Zones(kube, lambda: NOW), FloorMemory(lambda: now[0]))
+
+
+async def seen(kube: RecordedKube, memory: Memory, *rollouts: Json) -> Snapshot:
+    workload = await fetch_workload(kube, "shop", "db")
+    kube.calls.clear()
+    snapshot = await observe(kube, Rollouts(rollouts or (a_raw_rollout(),), rollouts), workload, {}, memory)
+    assert isinstance(snapshot, Snapshot)
+    return snapshot
+
+
+PDB: Json = {
+    "metadata": {"name": "pdb", "generation": 1},
+    "spec": {"selector": {"matchLabels": {"app": "db"}}},
+    "status": {"disruptionsAllowed": 1, "observedGeneration": 1},
+}
+FOREIGN: Json = {**PDB, "metadata": {"name": "other"}, "spec": {"selector": {"matchLabels": {"app": "web"}}}}
+ASKED = {names.EVICTION_ANNOTATION: timestamp(NOW - 5)}
+UPDATED = a_raw_pod("db-0", metadata={"labels": {"app": "db", "controller-revision-hash": "db-v2"}})
+EVICTED = {**UPDATED, "metadata": {**UPDATED["metadata"], "annotations": ASKED}}
+CONDEMNED = a_raw_pod("db-7", metadata={"labels": {"app": "db", "controller-revision-hash": "db-v2"}})
+
+
+@pytest.mark.parametrize(
+    ("pod", "accepted", "looks"),
+    [
+        (a_raw_pod("db-0"), "db-v1", True),
+        (a_raw_pod("db-0"), "db-v2", True),
+        (UPDATED, "db-v1", True),
+        (UPDATED, "db-v2", False),
+        (CONDEMNED, "db-v2", True),
+        (EVICTED, "db-v2", True),
+    ],
+)
+async def test_disruption_budgets_are_looked_at_while_a_pod_may_leave(pod: Json, accepted: str, looks: bool) -> None:
+    kube, now = a_cluster(pod), [NOW]
+    kube.objects[SET]["status"]["currentRevision"] = accepted
+    kube.objects |= {f"{BUDGETS}/{name}": raw for name, raw in zip("abc", (FOREIGN, *raw_floor()), strict=True)}
+    memory = a_memory(kube, now)
+    await seen(kube, memory)
+    kube.objects[f"{BUDGETS}/pdb"] = PDB
+    now[0] += TRUSTED_IN_MOTION_SECONDS
+    snapshot = await seen(kube, memory)
+    assert snapshot.surveyed is (BUDGETS in read_by(kube)) is looks
+    assert [budget.name for budget in snapshot.budgets] == (["pdb"] if looks else [])
+    assert snapshot.floor == (a_floor() if looks else None)
+
+
+async def test_between_two_looks_the_surroundings_are_read_where_a_pod_may_be_chosen() -> None:
+    kube, now = a_cluster(a_raw_pod("db-0")), [NOW]
+    kube.objects |= {f"{BUDGETS}/{name}": raw for name, raw in zip("ab", raw_floor(), strict=True)}
+    memory = a_memory(kube, now)
+    await seen(kube, memory)
+    now[0] += TRUSTED_IN_MOTION_SECONDS - 1
+    snapshot = await seen(kube, memory)
+    assert (snapshot.surveyed, snapshot.floor, BUDGETS in read_by(kube)) == (False, None, False)
+    snapshot = await survey(kube, snapshot, Rollouts((a_raw_rollout(),)), memory)
+    assert (snapshot.surveyed, snapshot.floor) == (True, a_floor())
+
+
+async def test_of_pods_at_rest_our_own_budgets_are_looked_at_until_they_stand_and_again_later() -> None:
+    kube, now = a_cluster(UPDATED), [NOW]
+    kube.objects[SET]["status"]["currentRevision"] = "db-v2"
+    memory = a_memory(kube, now)
+
+    async def looks() -> bool:
+        await seen(kube, memory)
+        return BUDGETS in read_by(kube)
+
+    assert [await looks(), await looks()] == [True, True]
+    kube.objects |= {f"{BUDGETS}/{name}": raw for name, raw in zip("bc", raw_floor(), strict=True)}
+    assert [await looks(), await looks()] == [True, False]
+    kube.objects[SET]["spec"]["replicas"] += 1
+    assert [await looks(), await looks()] == [True, True]
+    kube.objects |= {f"{BUDGETS}/{name}": raw for name, raw in zip("bc", raw_floor(3), strict=True)}
+    assert [await looks(), await looks()] == [True, False]
+    now[0] += TRUSTED_SECONDS
+    assert [await looks(), await looks()] == [True, False]
+
+
+WEB: Json = {
+    "metadata": {"name": "web-set", "uid": "uid-web", "generation": 1},
+    "spec": {"replicas": 2, "selector": {}, "template": {"spec": {}}},
+    "status": {
+        "observedGeneration": 1, "currentRevision": "w1", "updateRevision": "w1",
+        "updatedReplicas": 2, "readyReplicas": 2,
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("pod", "stored", "unfinished"),
+    [
+        (a_raw_pod("db-0"), {}, {"web": ""}),
+        (
+            a_raw_pod("db-0"),
+            {"status": {**WEB["status"], "readyReplicas": 1}},
+            {"web": "1 of 2 pods are updated and ready"},
+        ),
+        (a_raw_pod("db-0"), None, {"web": "there is no StatefulSet web-set"}),
+        (UPDATED, {}, {}),
+    ],
+)
+async def test_what_comes_first_is_looked_at_while_a_pod_may_leave(
+    pod: Json, stored: Json | None, unfinished: dict[str, str]
+) -> None:
+    kube = a_cluster(pod)
+    kube.objects[SET]["status"]["currentRevision"] = "db-v2"
+    ours = a_raw_rollout()
+    ours["spec"]["dependsOn"] = [{"name": "web"}, {"name": "gone"}]
+    web = {**a_raw_rollout("web"), "spec": {"targetRef": {"name": "web-set"}, "dependsOn": [{"name": "etcd"}]}}
+    if stored is not None:
+        kube.objects[paths.statefulsets("shop", "web-set")] = {**WEB, **stored}
+    snapshot = await seen(kube, a_memory(kube, [NOW]), ours, web)
+    assert snapshot.dependencies == {ours["metadata"]["name"]: ("web", "gone"), "web": ("etcd",)}
+    assert snapshot.unfinished == unfinished
