@@ -140,8 +140,8 @@ MUTANTS = (
     Mutant(
         "a replica acts without asking whether it leads",
         "kube/act.py",
-        "            self.leader_check()\n",
-        "",
+        "        self.leader_check()\n        try:\n",
+        "        try:\n",
         LEADERS + "test_a_leader_frozen_between_reading_and_writing_writes_nothing_when_it_is_thawed",
     ),
     Mutant(

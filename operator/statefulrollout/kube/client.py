@@ -18,6 +18,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Self
 
 import aiohttp
+import orjson
 from kubernetes.aio import config as kubernetes_config
 from kubernetes.aio.client import Configuration
 
@@ -192,7 +193,7 @@ class Kube:
                 async for chunk in response.content.iter_any():
                     *lines, rest = (rest + chunk).split(b"\n")
                     for line in filter(None, lines):
-                        event: Json = json.loads(line)
+                        event: Json = orjson.loads(line)
                         if event["type"] == "ERROR":
                             status: Json = event["object"]
                             raise api_error_of(int(status.get("code") or 500), status, request=f"watch {path}")
@@ -240,7 +241,7 @@ class Kube:
                 _count(method, path, params, str(response.status))
                 if response.status >= 300:
                     raise await _error_of(response, request)
-                answer = json.loads(await response.read())
+                answer = orjson.loads(await response.read())
         except (aiohttp.ClientError, OSError) as error:
             _count(method, path, params, "none")
             raise Unavailable(f"{request}: {error!r}") from error
@@ -279,7 +280,7 @@ def _retry_wait_of(error: KubeError) -> float | None:
 async def _error_of(response: aiohttp.ClientResponse, request: str) -> ApiError:
     text = await response.text(errors="replace")
     try:
-        body = json.loads(text)
+        body = orjson.loads(text)
     except ValueError:
         body = None
     if not isinstance(body, dict):

@@ -28,7 +28,7 @@ class WorkQueue(Generic[K]):
     def __init__(
         self,
         *,
-        debounce: float = 0.03,
+        debounce: float = 0.01,
         backoff_first: float = 0.5,
         backoff_most: float = 120.0,
         timeout: float = 60.0,

@@ -26,7 +26,7 @@ from statefulrollout.core.actions import (
 from statefulrollout.core.snapshot import Facts, Restart
 from statefulrollout.errors import ApiError, NotLeader
 from statefulrollout.kube import paths
-from statefulrollout.kube.act import Actor
+from statefulrollout.kube.act import AT_ONCE, Actor
 from statefulrollout.kube.client import JSON_PATCH, STRATEGIC_MERGE_PATCH
 from statefulrollout.kube.views import facts_of
 from tests.builders import NOW, a_ledger, a_pod, a_rolling_set
@@ -264,9 +264,26 @@ async def test_a_pod_that_is_gone_already_is_no_news(stage: Stage) -> None:
 )
 async def test_the_first_conflict_ends_the_pass(stage: Stage, action: Action, method: str, path: str) -> None:
     stage.kube.refuse(method, path, 409)
-    assert not await stage.act(action, ISOLATE, DELETE)
+    another = MarkPod(a_pod("db-1"), "PodServing", "serves", {names.SERVING: True})
+    assert not await stage.act(action, another)
     assert stage.sent == [(method, path)]
     assert stage.events.words == []
+
+
+async def test_pods_that_go_the_same_way_go_side_by_side_and_none_is_removed_where_one_was_not_marked() -> None:
+    stage, others = Stage(), [a_pod(f"db-{ordinal}") for ordinal in range(3, AT_ONCE + 3)]
+    marks = [replace(ISOLATE, pod=pod) for pod in (POD, *others)]
+    stage.kube.refuse("PATCH", STATUS, 409)
+    assert not await stage.act(*marks, DELETE)
+    assert [path for _, path in stage.sent] == [paths.pods("shop", mark.pod.name, "status") for mark in marks[:AT_ONCE]]
+    assert len(stage.events.words) == 2 * (AT_ONCE - 1)
+
+
+async def test_gates_that_close_wait_for_those_that_open() -> None:
+    stage, opens = Stage(), MarkPod(a_pod("db-1"), "PodServing", "serves", {names.SERVING: True})
+    stage.kube.refuse("PATCH", paths.pods("shop", "db-1", "status"), 409)
+    assert not await stage.act(opens, ISOLATE)
+    assert stage.sent == [("PATCH", paths.pods("shop", "db-1", "status"))]
 
 
 @pytest.mark.parametrize(("action", "path"), [(FORWARD, FENCE), (ISOLATE, STATUS)])
