@@ -1,9 +1,10 @@
 """Runs benchmarks on the cluster that `make cluster` made.
 
-    python -m bench [--pods 100] [--repeat 3] [instant] [lifelike]
+    python -m bench [--pods 100] [--repeat 3] [instant] [lifelike] [growth] [scale]
 
 Each case is a rollout of a fresh set, and every comparison is made within one repetition, side after side: the machine
-is not always as fast. Writes build/bench.json and prints a table.
+is not always as fast. `growth` rolls ever larger sets of instant pods, a tenth at a time, up to so many pods; `scale`
+keeps so many in sets of 50, once. Writes build/bench.json and prints tables.
 """
 
 from __future__ import annotations
@@ -19,8 +20,10 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
+from bench.cases import Case
 from bench.fake_nodes import fake_nodes
-from bench.measuring import Case, Result, measure
+from bench.measuring import Result, measure
+from bench.scale import measure_scale
 from e2e.harness.api import open_api
 from e2e.harness.installation import Installation
 from e2e.harness.kubectl import Kubectl
@@ -28,13 +31,19 @@ from e2e.harness.namespaces import Namespaces
 
 RESULT = Path("build") / "bench.json"
 NODES = 5
-SUITES = {"instant": (0.0, 0.0), "lifelike": (2.0, 1.0)}
-"""By name: how many seconds a pod takes to start and to stop."""
+PACES = {"instant": (0.0, 0.0), "lifelike": (2.0, 1.0)}
+"""By suite: how many seconds a pod takes to start and to stop."""
+GROWTH, SCALE = "growth", "scale"
+SUITES = (*PACES, GROWTH, SCALE)
 
 
 def cases_of(suite: str, pods: int) -> Iterator[Case]:
     """One pod at a time, beside Kubernetes alone, and a tenth of them; Kubernetes' own batches are off by default."""
-    starts_after, stops_after = SUITES[suite]
+    if suite == GROWTH:
+        sizes = (size for size in (10, 100, 1000, 10_000) if size <= pods)
+        yield from (Case(size, size // 10, 0.0, 0.0, ours=True) for size in sizes)
+        return
+    starts_after, stops_after = PACES[suite]
     one = Case(pods, 1, starts_after, stops_after, ours=True)
     yield replace(one, ours=False)
     yield one
@@ -85,9 +94,13 @@ def main() -> int:
     """Returns 1 where a budget was exceeded."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "suites", nargs="*", choices=[*SUITES, []], metavar="SUITE", help=f"of {', '.join(SUITES)} (default: all)"
+        "suites",
+        nargs="*",
+        choices=[*SUITES, []],
+        metavar="SUITE",
+        help=f"of {', '.join(SUITES)} (default: the first two)",
     )
-    parser.add_argument("--pods", type=int, default=40, help="how many pods a set has")
+    parser.add_argument("--pods", type=int, default=40, help="how many pods a set has, or there are")
     parser.add_argument("--repeat", type=int, default=3, help="how often")
     chosen = parser.parse_args()
     if min(chosen.pods, chosen.repeat) < 1:
@@ -97,9 +110,13 @@ def main() -> int:
     kubectl = Kubectl.located()
     installation, namespaces, results = Installation(kubectl), Namespaces(kubectl), list[Result]()
     installation.ensure()
+    suites, scale = chosen.suites or list(PACES), dict[str, float]()
     with open_api(kubectl) as api, fake_nodes(kubectl, NODES):
+        if SCALE in suites:
+            scale = measure_scale(kubectl, api, installation, namespaces, chosen.pods)
+            print("\n".join(f"{name}: {value:.4g}" for name, value in scale.items()), flush=True)
         for _ in range(chosen.repeat):
-            for suite in chosen.suites or SUITES:
+            for suite in (suite for suite in suites if suite != SCALE):
                 for case in cases_of(suite, chosen.pods):
                     namespace = namespaces.create("bench")
                     try:
@@ -110,7 +127,8 @@ def main() -> int:
                     print(f"{case.title}: {results[-1].seconds:.1f} s", flush=True)
     machine = f"{os.cpu_count()} cores, {platform.machine()}, load average {os.getloadavg()[0]:.1f} at the end"
     RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(json.dumps({"machine": machine, "results": [as_json(each) for each in results]}, indent=1))
+    found = {"machine": machine, "results": [as_json(each) for each in results], SCALE: scale}
+    RESULT.write_text(json.dumps(found, indent=1))
     print(f"\n{table_of(results)}\n{requests_of(results)}\n\n{machine}; {RESULT}")
     return int(any(result.most_away > result.case.budget for result in results))
 

@@ -1,0 +1,80 @@
+"""What is rolled: a StatefulSet of simulated pods, and the StatefulRollout over it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from bench.fake_nodes import MARK, TAINT
+from e2e.harness.kubectl import Json
+from statefulrollout.api import names
+
+NAME = "db"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A rollout to be measured; `budget` is how many pods may be away, times are those of one pod in seconds."""
+
+    pods: int
+    budget: int
+    starts_after: float
+    stops_after: float
+    ours: bool
+
+    @property
+    def title(self) -> str:
+        """The case in words."""
+        pace = f"{self.starts_after:g} s to start, {self.stops_after:g} s to stop" if self.starts_after else "instant"
+        return f"{self.pods} pods ({pace}), budget {self.budget}, {'StatefulRollout' if self.ours else 'native'}"
+
+    @property
+    def ideal_seconds(self) -> float:
+        """The pods' own time under the budget, were nothing else to do."""
+        return math.ceil(self.pods / self.budget) * (self.starts_after + self.stops_after)
+
+
+def build_rollout(case: Case, name: str = NAME) -> Json:
+    """The StatefulRollout of the case."""
+    return {
+        "apiVersion": names.API_VERSION,
+        "kind": names.KIND,
+        "metadata": {"name": name},
+        "spec": {
+            "targetRef": {"name": name},
+            "strategy": {"maxUnavailable": case.budget, "soakSeconds": 0},
+        },
+    }
+
+
+def build_stateful_set(case: Case, version: str = "1", name: str = NAME) -> Json:
+    """The StatefulSet of the case, its template told apart by `version`."""
+    annotations = {
+        "bench/version": version,
+        "bench/starts-after": _duration(case.starts_after),
+        "bench/stops-after": _duration(case.stops_after),
+    }
+    labels = {"app": name}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "StatefulSet",
+        "metadata": {"name": name},
+        "spec": {
+            "replicas": case.pods,
+            "serviceName": name,
+            "podManagementPolicy": "Parallel",
+            "selector": {"matchLabels": labels},
+            "template": {
+                "metadata": {"labels": labels, "annotations": annotations},
+                "spec": {
+                    "nodeSelector": {MARK: "fake"},
+                    "tolerations": [TAINT],
+                    "containers": [{"name": "db", "image": "fake"}],
+                },
+            },
+        },
+    }
+
+
+def _duration(seconds: float) -> str:
+    return f"{max(1, round(1000 * seconds))}ms"
