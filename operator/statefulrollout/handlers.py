@@ -163,13 +163,19 @@ def pod_hint_of(pod: Json) -> PodHint:
         phase=status.get("phase", ""),
         ip=status.get("podIP", ""),
         conditions=frozenset(
-            (one["type"], one["status"], one.get("reason") or "") for one in status.get("conditions") or ()
+            (one["type"], one["status"], one.get("reason") or "")
+            for one in status.get("conditions") or ()
+            if (one["type"], one["status"]) not in _ON_THE_WAY
         ),
         containers=frozenset(
             (one["name"], one.get("containerID") or "", bool(one.get("ready")), _waiting_reason_of(one))
             for one in status.get("containerStatuses") or ()
         ),
     )
+
+
+_ON_THE_WAY = {("PodScheduled", "True"), ("PodReadyToStartContainers", "True"), ("Initialized", "True")}
+"""Conditions of a pod that starts as it should: nothing is decided by them."""
 
 
 def _waiting_reason_of(container: Json) -> str:

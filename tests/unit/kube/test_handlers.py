@@ -130,6 +130,13 @@ def test_a_pod_that_has_just_been_created_can_be_projected() -> None:
     assert hint == PodHint("", "1", False, "", "", "", frozenset(), frozenset())
 
 
+@pytest.mark.parametrize(("status", "heard"), [("True", 0), ("False", 1)])
+def test_a_pod_that_starts_as_it_should_is_not_looked_at_for_every_step(status: str, heard: int) -> None:
+    steps = [{"type": kind, "status": status} for kind in ("PodScheduled", "PodReadyToStartContainers", "Initialized")]
+    hint = pod_hint_of({"metadata": {"uid": "1"}, "status": {"conditions": steps}})
+    assert len(hint.conditions) == heard * len(steps)
+
+
 async def test_kopf_wakes_and_writes_nothing(api: FakeApi, kubeconfig: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
     for number in range(3):
