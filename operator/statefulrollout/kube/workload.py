@@ -42,7 +42,8 @@ class Workload:
 class Rollouts:
     """The StatefulRollouts of one namespace that nobody has deleted.
 
-    `ours` are those of one StatefulSet, the oldest first: it is the one that rolls. `all` are all of the namespace.
+    `ours` are those of one StatefulSet, the oldest first: it is the one that rolls. `all` are all of the namespace, or
+    none where ours minds no other.
     """
 
     ours: Sequence[Json]
