@@ -271,13 +271,16 @@ async def test_a_hook_added_later_takes_no_pod_out_of_service() -> None:
 
 
 async def test_a_set_without_hooks_is_rolled_behind_its_fence() -> None:
-    scenario = await a_scenario(spec={"drain": None, "membership": None, "paused": True})
+    scenario = await a_scenario(spec={"drain": None, "membership": None})
     await scenario.roll_out()
-    await scenario.world.run(limit_seconds=5)
+    await scenario.world.run(until=lambda: "kvstore:2" in scenario.images(), limit_seconds=30)
+    scenario.user.pause()
+    await scenario.world.run(limit_seconds=20)
+    assert scenario.world.rollout()["status"]["fence"] == "Hold"
     scenario.world.stateful_set_controller.sets.hold()
     scenario.user.pause(False)
     await scenario.world.run(limit_seconds=5)
-    assert scenario.images() == ["kvstore:1"] * 5
+    assert scenario.images() == ["kvstore:1"] * 4 + ["kvstore:2"]
     scenario.world.stateful_set_controller.sets.resume()
     await scenario.until_complete()
 
