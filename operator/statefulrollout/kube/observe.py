@@ -67,6 +67,8 @@ async def observe(
         surveyed=False,
     )
     target, rests = workload.target, _rests(workload, memory.isolation.now())
+    if rests:
+        memory.known.pods = {}
     if target is None or (rests and memory.floor.stands(target)):
         return seen
     if rests:

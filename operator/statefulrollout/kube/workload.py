@@ -52,7 +52,10 @@ class Rollouts:
 
 @dataclass
 class Known:
-    """What was last read of a StatefulSet: its selector, its pods by UID, and whether one was being isolated."""
+    """What was last read of a StatefulSet: its selector, and whether a pod was being isolated.
+
+    And its pods by UID, unless they are at rest: looked at seldom, thousands of them would fill the memory.
+    """
 
     selector: str | None = None
     pods: Mapping[str, PodView] = field(default_factory=dict)
