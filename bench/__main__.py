@@ -23,6 +23,7 @@ from statistics import median
 from bench.cases import Case
 from bench.fake_nodes import fake_nodes
 from bench.measuring import Result, measure
+from bench.reaction import REACTIONS, percentile
 from bench.scale import measure_scale
 from e2e.harness.api import open_api
 from e2e.harness.installation import Installation
@@ -74,6 +75,17 @@ def requests_of(results: list[Result]) -> str:
     for case, cost in {result.case: result.cost for result in results if result.cost}.items():
         lines.append(f"\nRequests per pod, {case.title}:")
         lines += (f"  {count / case.pods:6.2f}  {name}" for name, count in cost.requests.most_common())
+    return "\n".join(lines)
+
+
+def reactions_of(results: list[Result]) -> str:
+    """How quick the operator was, of all repetitions of a case together."""
+    lines = []
+    for case in dict.fromkeys(result.case for result in results if result.reactions):
+        lines.append(f"\nReaction in milliseconds (median, 99 of 100), {case.title}:")
+        for kind in REACTIONS:
+            times = [1000 * time for result in results if result.case == case for time in result.reactions[kind]]
+            lines.append(f"  {percentile(times, 50):4.0f} {percentile(times, 99):4.0f}  {kind}")
     return "\n".join(lines)
 
 
@@ -129,7 +141,7 @@ def main() -> int:
     RESULT.parent.mkdir(exist_ok=True)
     found = {"machine": machine, "results": [as_json(each) for each in results], SCALE: scale}
     RESULT.write_text(json.dumps(found, indent=1))
-    print(f"\n{table_of(results)}\n{requests_of(results)}\n\n{machine}; {RESULT}")
+    print(f"\n{table_of(results)}\n{requests_of(results)}\n{reactions_of(results)}\n\n{machine}; {RESULT}")
     return int(any(result.most_away > result.case.budget for result in results))
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from bench.cases import NAME, Case, build_rollout, build_stateful_set
 from bench.metrics import Cost, read_cost
+from bench.reaction import reactions_in
 from e2e.harness.api import Api
 from e2e.harness.completion import is_rolled_out
 from e2e.harness.installation import Installation
@@ -22,12 +23,16 @@ PATIENCE = 20
 
 @dataclass(frozen=True)
 class Result:
-    """How long it took until every pod served at the new revision, and the most pods that were away at once."""
+    """How long it took until every pod served at the new revision, and the most pods that were away at once.
+
+    `reactions` are in seconds, by kind.
+    """
 
     case: Case
     seconds: float
     most_away: int
     cost: Cost | None
+    reactions: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
 
 def measure(kubectl: Kubectl, api: Api, installation: Installation, namespace: str, case: Case) -> Result:
@@ -49,7 +54,9 @@ def measure(kubectl: Kubectl, api: Api, installation: Installation, namespace: s
             journal.wait("the rollout to say that it is over", lambda: _is_settled(journal, case), 60,
                          lambda: _describe(journal))  # fmt: skip
         cost = read_cost(kubectl, installation).since(before) if before else None
-        return Result(case, seconds, most_away(journal.history()[mark:]), cost)
+        history = journal.history()
+        reactions = reactions_in(history, mark) if case.ours and case.budget == 1 else {}
+        return Result(case, seconds, most_away(history[mark:]), cost, reactions)
 
 
 def _pods(journal: Journal) -> list[Pod]:

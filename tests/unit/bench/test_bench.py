@@ -10,7 +10,9 @@ from bench.__main__ import as_json, cases_of, table_of
 from bench.cases import Case, build_rollout, build_stateful_set
 from bench.measuring import Result, most_away
 from bench.metrics import Cost
+from bench.reaction import REACTIONS, percentile, reactions_in
 from e2e.harness.journal import PODS, STATEFUL_SETS, Change
+from statefulrollout.api import names
 from statefulrollout.core.validation import parse_spec
 
 ONE = Case(100, 1, 2.0, 1.0, ours=True)
@@ -72,6 +74,34 @@ def test_a_table_has_the_median_and_the_spread_of_each_case() -> None:
         "| 100 pods (2 s to start, 1 s to stop), budget 1, StatefulRollout | 320.0 (310.0-400.0) | 300 | 1 | 4.0 | 50 |"
     )
     assert as_json(results[0])["idealSeconds"] == 300
+
+
+def a_moment(name: str, at: float, *true: str) -> Change:
+    conditions = [{"type": kind, "status": "True"} for kind in true]
+    return Change(at, "MODIFIED", PODS, {"metadata": {"name": name}, "status": {"conditions": conditions}})
+
+
+def test_a_reaction_lasts_from_what_is_to_be_seen_to_what_is_done() -> None:
+    up = ("ContainersReady", names.SERVING, "Ready")
+    changes = [
+        a_moment("db-1", 0.0, *up),
+        a_moment("db-2", 0.0, *up),
+        a_moment("db-2", 1.0, "ContainersReady", "Ready"),
+        a_moment("db-2", 1.5, "ContainersReady"),
+        a_moment("db-2", 1.7, "ContainersReady", names.RELEASED),
+        Change(1.8, "DELETED", PODS, {"metadata": {"name": "db-2"}, "status": {}}),
+        a_moment("db-2", 2.0, "ContainersReady"),
+        a_moment("db-2", 2.1, "ContainersReady", names.SERVING),
+        a_moment("db-2", 2.2, *up),
+        a_moment("db-1", 2.6, "ContainersReady", "Ready"),
+    ]
+    found = reactions_in(changes, first=2)
+    assert [[round(time, 3) for time in found[kind]] for kind in REACTIONS] == [[0.4], [0.2], [0.1]]
+
+
+@pytest.mark.parametrize(("percent", "value"), [(50, 2.0), (99, 4.0), (1, 1.0)])
+def test_a_percentile_is_one_of_the_values(percent: float, value: float) -> None:
+    assert percentile([4.0, 1.0, 3.0, 2.0], percent) == value
 
 
 def test_what_something_cost_is_the_difference_of_two_looks() -> None:
