@@ -125,8 +125,9 @@ def main() -> int:
     suites, scale = chosen.suites or list(PACES), dict[str, float]()
     with open_api(kubectl) as api, fake_nodes(kubectl, NODES):
         if SCALE in suites:
-            scale = measure_scale(kubectl, api, installation, namespaces, chosen.pods)
-            print("\n".join(f"{name}: {value:.4g}" for name, value in scale.items()), flush=True)
+            for figures in measure_scale(kubectl, api, installation, namespaces, chosen.pods):
+                scale |= figures
+                print("\n".join(f"{name}: {value:.4g}" for name, value in figures.items()), flush=True)
         for _ in range(chosen.repeat):
             for suite in (suite for suite in suites if suite != SCALE):
                 for case in cases_of(suite, chosen.pods):

@@ -31,8 +31,8 @@ class Namespaces:
         self.kubectl.run("delete", "namespace", name, "--wait=false")
         self.deleted.append(name)
 
-    def await_gone(self) -> None:
+    def await_gone(self, within: float = GONE_SECONDS) -> None:
         """Wait until every one that was deleted is gone (I14: nobody is stranded). Raises CommandFailedError."""
         if self.deleted:
             names = [f"namespace/{name}" for name in self.deleted]
-            self.kubectl.run("wait", "--for=delete", *names, f"--timeout={GONE_SECONDS}s", seconds=GONE_SECONDS + 30)
+            self.kubectl.run("wait", "--for=delete", *names, f"--timeout={within:.0f}s", seconds=within + 30)
