@@ -36,12 +36,13 @@ PACES = {"instant": (0.0, 0.0), "lifelike": (2.0, 1.0)}
 """By suite: how many seconds a pod takes to start and to stop."""
 GROWTH, SCALE = "growth", "scale"
 SUITES = (*PACES, GROWTH, SCALE)
+GROWS = (10, 100, 1000, 10_000)
 
 
 def cases_of(suite: str, pods: int) -> Iterator[Case]:
     """One pod at a time, beside Kubernetes alone, and a tenth of them; Kubernetes' own batches are off by default."""
     if suite == GROWTH:
-        sizes = (size for size in (10, 100, 1000, 10_000) if size <= pods)
+        sizes = (size for size in GROWS if size <= pods)
         yield from (Case(size, size // 10, 0.0, 0.0, ours=True) for size in sizes)
         return
     starts_after, stops_after = PACES[suite]
@@ -117,6 +118,8 @@ def main() -> int:
     chosen = parser.parse_args()
     if min(chosen.pods, chosen.repeat) < 1:
         parser.error("--pods and --repeat must be at least 1")
+    if GROWTH in chosen.suites and chosen.pods < GROWS[0]:
+        parser.error(f"growth begins with {GROWS[0]} pods: --pods must be at least {GROWS[0]}")
     # So that whoever stops it leaves no nodes and no namespaces behind.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     kubectl = Kubectl.located()

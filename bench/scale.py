@@ -10,8 +10,8 @@ from bench.cases import Case, build_rollout, build_stateful_set
 from bench.measuring import most_away
 from bench.metrics import read_cost, read_gauges
 from e2e.harness.api import Api
+from e2e.harness.completion import is_accepted
 from e2e.harness.installation import Installation
-from e2e.harness.invariants import condition_is_true
 from e2e.harness.journal import ROLLOUTS, STATEFUL_SETS, Journal
 from e2e.harness.kubectl import Kubectl, list_of
 from e2e.harness.namespaces import Namespaces
@@ -110,7 +110,8 @@ def _roll(
         kubectl.run("apply", "-n", namespace, "-f", "-", stdin=list_of(objects))
 
         def is_over() -> bool:
-            return all(_is_accepted(journal, name) for name in sets)
+            found = ((journal.find(STATEFUL_SETS, name) or {}, journal.find(ROLLOUTS, name) or {}) for name in sets)
+            return all(is_accepted(target, rollout) for target, rollout in found)
 
         journal.wait("all sets to be rolled out", is_over, _LONGEST_SECONDS, lambda: f"{len(sets)} sets roll")
         seconds = time.monotonic() - began
@@ -125,16 +126,3 @@ def _roll(
         "rollMostAway": most,
         "rolledMemoryMiB": _memory(kubectl, installation),
     }
-
-
-def _is_accepted(journal: Journal, name: str) -> bool:
-    target, rollout = journal.find(STATEFUL_SETS, name) or {}, journal.find(ROLLOUTS, name) or {}
-    if not target or not rollout:
-        return False
-    status, said = target.get("status", {}), rollout.get("status", {})
-    wanted = status.get("updateRevision")
-    return (
-        status.get("observedGeneration") == target["metadata"]["generation"]
-        and status.get("currentRevision") == wanted == said.get("wantedRevision")
-        and condition_is_true(rollout, names.READY)
-    )

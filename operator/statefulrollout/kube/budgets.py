@@ -7,6 +7,7 @@ which wake us.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -48,12 +49,11 @@ class FloorMemory:
         """`clock` is in seconds, of any epoch."""
         self._clock = clock
         self._seen: tuple[str, int] | None = None
-        self._until = 0.0
-        self._looked = -TRUSTED_IN_MOTION_SECONDS
+        self._looked = -math.inf
 
     def stands(self, target: StatefulSetView) -> bool:
         """Whether it is known to, for as many pods as there shall be."""
-        return self._seen == (target.uid, target.replicas) and self._clock() < self._until
+        return self._seen == (target.uid, target.replicas) and self._clock() < self._looked + TRUSTED_SECONDS
 
     def is_due(self) -> bool:
         """Whether it was looked at too long ago for pods in motion."""
@@ -64,4 +64,3 @@ class FloorMemory:
         unfinished = not snapshot.ledger.uid or plan_floor(snapshot, target, ())
         self._seen = None if unfinished else (target.uid, target.replicas)
         self._looked = self._clock()
-        self._until = self._looked + TRUSTED_SECONDS

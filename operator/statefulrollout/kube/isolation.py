@@ -33,12 +33,17 @@ class Isolation:
         `serving` is what was seen in them just now; they are read where nobody has looked.
         """
         now = self._clock()
-        leaving = {pod.uid for pod in pods if pod.gated and pod.is_written_off(now) and pod.facts and pod.facts.wanted}
+        leaving = {pod.uid for pod in pods if leaves_service(pod) and pod.is_written_off(now)}
         if serving is None and leaving - self._since.keys():
             serving = await fetch_serving(kube, namespace)
             now = self._clock()
         self._since = {uid: self._since.get(uid, now) for uid in leaving - (serving or frozenset())}
         return self._since
+
+
+def leaves_service(pod: PodView) -> bool:
+    """Whether its gate was closed so that it may leave."""
+    return pod.gated and pod.facts is not None and bool(pod.facts.wanted)
 
 
 async def fetch_serving(kube: Kube, namespace: str) -> frozenset[str]:

@@ -8,7 +8,7 @@ the choice of a pod looks at (`survey.py`) once one may go.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,15 +17,12 @@ from statefulrollout.api.walk import calls_of
 from statefulrollout.core.asks import Report
 from statefulrollout.core.evicting import is_evicted
 from statefulrollout.core.ordering import ZONE_LABEL
-from statefulrollout.core.snapshot import (
-    ServiceView,
-    Snapshot,
-    StatefulSetView,
-)
+from statefulrollout.core.snapshot import PodView, ServiceView, Snapshot, StatefulSetView
 from statefulrollout.core.validation import Problem
 from statefulrollout.errors import NotFound
 from statefulrollout.kube import paths, views
 from statefulrollout.kube.client import Kube
+from statefulrollout.kube.isolation import leaves_service
 from statefulrollout.kube.memory import Memory
 from statefulrollout.kube.survey import survey, with_budgets
 from statefulrollout.kube.workload import Rollouts, Workload, belongs_to, dependencies_of, rollout_of, spec_of
@@ -52,9 +49,7 @@ async def observe(
         memory.isolation.observe(kube, namespace, workload.pods, workload.serving),
         _fetch_services(kube, namespace, spec, workload.target),
     )
-    memory.known.isolating = any(
-        pod.gated and pod.facts and pod.facts.wanted and pod.uid not in isolated for pod in workload.pods
-    )
+    memory.known.isolating = any(leaves_service(pod) and pod.uid not in isolated for pod in workload.pods)
     seen = Snapshot(
         rollout=rollout_of(raw, spec),
         target=workload.target,
@@ -66,13 +61,12 @@ async def observe(
         dependencies={each["metadata"]["name"]: dependencies_of(each) for each in rollouts.all},
         surveyed=False,
     )
-    target, rests = workload.target, _rests(workload, memory.isolation.now())
-    if rests:
-        memory.known.pods = {}
-    if target is None or (rests and memory.floor.stands(target)):
+    target = workload.target
+    if target is None:
         return seen
-    if rests:
-        return await with_budgets(kube, seen, target, memory)
+    if _rests(target, workload.pods, memory.isolation.now()):
+        memory.known.pods = {}
+        return seen if memory.floor.stands(target) else await with_budgets(kube, seen, target, memory)
     zones, templates = await asyncio.gather(
         _fetch_zones(memory.zones, spec, workload), _fetch_templates(kube, namespace, spec, workload)
     )
@@ -80,14 +74,13 @@ async def observe(
     return await survey(kube, seen, rollouts, memory) if memory.floor.is_due() else seen
 
 
-def _rests(workload: Workload, now: float) -> bool:
+def _rests(target: StatefulSetView, pods: Sequence[PodView], now: float) -> bool:
     """Whether no pod is to leave, nor may have to."""
-    target = workload.target
-    return target is None or all(
+    return all(
         pod.revision == target.current_revision == target.update_revision
         and pod.ordinal in target.ordinals
         and not is_evicted(pod, now)
-        for pod in workload.pods
+        for pod in pods
     )
 
 

@@ -13,9 +13,9 @@ from statefulrollout.errors import NotFound
 from statefulrollout.kube import paths, views
 from statefulrollout.kube.anchors import fetch_cordoned
 from statefulrollout.kube.budgets import fetch_budgets
-from statefulrollout.kube.client import Kube
+from statefulrollout.kube.client import Json, Kube
 from statefulrollout.kube.memory import Memory
-from statefulrollout.kube.workload import Json, Rollouts, Workload, dependencies_of, fetch_workload, rollout_of, spec_of
+from statefulrollout.kube.workload import Rollouts, Workload, dependencies_of, fetch_workload, rollout_of, spec_of
 
 
 async def survey(kube: Kube, seen: Snapshot, rollouts: Rollouts, memory: Memory) -> Snapshot:

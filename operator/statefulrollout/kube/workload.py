@@ -19,11 +19,9 @@ from statefulrollout.core.snapshot import PodView, Rollout, StatefulSetView
 from statefulrollout.core.validation import Problem, parse_spec
 from statefulrollout.errors import NotFound
 from statefulrollout.kube import paths, views
-from statefulrollout.kube.client import Kube
+from statefulrollout.kube.client import Json, Kube
 from statefulrollout.kube.isolation import fetch_serving
 from statefulrollout.kube.ledger import fetch_ledger
-
-Json = dict[str, Any]
 
 
 @dataclass(frozen=True)

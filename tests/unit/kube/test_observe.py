@@ -18,11 +18,6 @@ from statefulrollout.kube.zones import Zones
 from tests.builders import NOW, a_call, a_pod
 from tests.unit.kube.recorder import Json, RecordedKube, a_cluster, a_raw_pod, a_raw_rollout, read_by
 
-SET = paths.statefulsets("shop", "db")
-LEDGER = paths.statefulrolloutledgers("shop", "db")
-PODS = paths.pods("shop")
-CLAIMS = paths.persistentvolumeclaims("shop")
-BUDGETS = paths.poddisruptionbudgets("shop")
 SLICES = paths.endpointslices("shop")
 SERVICE = paths.services("shop", "front")
 
