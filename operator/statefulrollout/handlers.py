@@ -12,8 +12,9 @@ import asyncio
 import functools
 import random
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import kopf
 from kopf._core.engines.peering import Identity
@@ -98,6 +99,15 @@ class Sources:
         rollouts = self._rollouts_by_target.get((namespace, stateful_set), ())
         return sorted(name for _, name in rollouts if not self.rollouts.store[namespace, name].leaving)
 
+    def pods_version(self) -> str:
+        """The version of the last change of a pod under the lid; empty before any was heard of."""
+        return self.pods.heard
+
+    def hear_of(self, key: Key, hint: RolloutHint, gone: bool) -> None:
+        """Wake whoever a StatefulRollout concerns that somebody else has seen, unless our own view is as new."""
+        if gone or self.rollouts.store.get(key) != hint:
+            self._wake((key[0], hint.target))
+
     def _rollout_changed(self, key: Key, old: RolloutHint | None, new: RolloutHint | None) -> None:
         if old is not None:
             rollouts = self._rollouts_by_target[key[0], old.target]
@@ -126,7 +136,7 @@ class Sources:
             self._wake((key[0], owner))
 
 
-def rollout_hint_of(rollout: Json) -> RolloutHint:
+def rollout_hint_of(rollout: Mapping[str, Any]) -> RolloutHint:
     """Project a StatefulRollout."""
     metadata = rollout["metadata"]
     return RolloutHint(
@@ -192,8 +202,8 @@ class Forever:
             pause = min(pause * 2, 30)
 
 
-def build_registry(wake: Callable[[Key], object]) -> kopf.OperatorRegistry:
-    """Build kopf's handlers: it logs in, is told to keep its hands off, and passes events on to `wake`."""
+def build_registry(hear: Callable[[Key, RolloutHint, bool], object]) -> kopf.OperatorRegistry:
+    """Build kopf's handlers: it logs in, is told to keep its hands off, and passes events on to `hear`."""
     registry = kopf.OperatorRegistry()
 
     @kopf.on.login(registry=registry)
@@ -214,21 +224,21 @@ def build_registry(wake: Callable[[Key], object]) -> kopf.OperatorRegistry:
         settings.networking.error_backoffs = Forever()
 
     @kopf.on.event(names.GROUP, names.VERSION, names.PLURAL, registry=registry)
-    def rollout_event(namespace: str | None, spec: kopf.Spec, **_: object) -> None:
-        if namespace:
-            wake((namespace, spec["targetRef"]["name"]))
+    def rollout_event(namespace: str | None, name: str | None, body: kopf.Body, type: str, **_: object) -> None:  # noqa: A002 - kopf's own word
+        if namespace and name:
+            hear((namespace, name), rollout_hint_of(body), type == "DELETED")
 
     return registry
 
 
-async def hear_rollouts(wake: Wake) -> None:
-    """Run kopf until cancelled, in a thread and loop of its own; `wake` is called in the caller's loop.
+async def hear_rollouts(sources: Sources) -> None:
+    """Run kopf until cancelled, in a thread and loop of its own; `sources` hears of it in the caller's loop.
 
     In a shared loop kopf would take over the signals and, when it stops, cancel tasks that are not its own.
     """
     loop = asyncio.get_running_loop()
     stop = threading.Event()
-    registry = build_registry(lambda key: loop.call_soon_threadsafe(wake, key))
+    registry = build_registry(lambda *heard: loop.call_soon_threadsafe(sources.hear_of, *heard))
     # Without an identity kopf looks for the user's name, which an arbitrary UID does not have.
     run = functools.partial(
         kopf.run,

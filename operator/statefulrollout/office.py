@@ -19,7 +19,7 @@ import aiohttp
 import structlog
 
 from statefulrollout.errors import KubeError
-from statefulrollout.handlers import Sources, Wake, hear_rollouts
+from statefulrollout.handlers import Sources, hear_rollouts
 from statefulrollout.hooks.http import open_session
 from statefulrollout.hooks.reach import Reach
 from statefulrollout.hooks.runner import HookRunner
@@ -51,13 +51,13 @@ class Means:
 
     Attributes:
         open_session: opens the HTTP session of the hooks.
-        hear: wakes rollouts up until it is cancelled, beside our own views.
+        hear: tells our views of StatefulRollouts until it is cancelled, beside what they see themselves.
         settled: called once the views are complete.
         clock: seconds since the epoch.
     """
 
     open_session: Callable[[], AbstractAsyncContextManager[aiohttp.ClientSession]] = open_session
-    hear: Callable[[Wake], Coroutine[None, None, None]] = hear_rollouts
+    hear: Callable[[Sources], Coroutine[None, None, None]] = hear_rollouts
     settled: Callable[[], None] = tune_garbage_collection
     clock: Callable[[], float] = time.time
 
@@ -95,14 +95,14 @@ class Office:
             stack.push_async_callback(hooks.aclose)
             events = Events(self.kube, self.settings.pod_name, clock)
             stack.push_async_callback(events.flush)
-            reconciler = Reconciler(self.kube, hooks, events, self.leader.check, self.sources.rollouts_of, clock)
+            reconciler = Reconciler(self.kube, hooks, events, self.leader.check, self.sources, clock)
             async with asyncio.TaskGroup() as group:
                 group.create_task(self.sources.stateful_sets.run())
                 group.create_task(self.sources.pods.run())
                 for view in (self.sources.rollouts, self.sources.stateful_sets, self.sources.pods):
                     await view.synced.wait()
                 self.means.settled()
-                group.create_task(self.means.hear(wake))
+                group.create_task(self.means.hear(self.sources))
                 group.create_task(events.run())
                 group.create_task(self._sweep(reconciler))
                 group.create_task(self.queue.run(reconciler.reconcile, workers=self.settings.workers))

@@ -11,22 +11,22 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 
 from statefulrollout.api import names
 from statefulrollout.api.v1alpha1 import Status
 from statefulrollout.core.farewell import decide_farewell, open_unattended_gates
-from statefulrollout.core.plan import Plan, decide
+from statefulrollout.core.plan import decide
 from statefulrollout.core.snapshot import Floor, Snapshot, StatefulSetView
 from statefulrollout.core.status import build_status, refusal
 from statefulrollout.errors import Conflict, NotFound
 from statefulrollout.hooks.runner import Hooks, Key
 from statefulrollout.kube import paths
 from statefulrollout.kube.act import Actor
-from statefulrollout.kube.budgets import FloorMemory, fetch_budgets
-from statefulrollout.kube.client import Kube
+from statefulrollout.kube.budgets import FloorMemory, budgets_of, list_budgets
+from statefulrollout.kube.client import Kube, newest
 from statefulrollout.kube.events import Events
 from statefulrollout.kube.isolation import Isolation
 from statefulrollout.kube.memory import Memory
@@ -45,6 +45,16 @@ AGAIN = 0.05
 """Seconds until the next look after a pass that changed something or met a conflict."""
 
 
+class Hearsay(Protocol):
+    """What watches have shown so far."""
+
+    def rollouts_of(self, namespace: str, stateful_set: str) -> Sequence[str]:
+        """Names of the StatefulRollouts of a StatefulSet."""
+
+    def pods_version(self) -> str:
+        """The version of the last change of a pod."""
+
+
 class Reconciler:
     """Reconciles StatefulSets, one pass at a time each."""
 
@@ -54,18 +64,15 @@ class Reconciler:
         hooks: Hooks,
         events: Events,
         leader_check: Callable[[], None],
-        heard_of: Callable[[str, str], Sequence[str]],
+        hearsay: Hearsay,
         clock: Callable[[], float] = time.time,
     ):
-        """Use `leader_check` before every write (it raises where another replica leads) and `clock` for the time.
-
-        `heard_of` names the StatefulRollouts of a StatefulSet (namespace, name) as far as watches have shown them.
-        """
+        """Use `leader_check` before every write (it raises where another replica leads) and `clock` for the time."""
         self._kube = kube
         self._hooks = hooks
         self._events = events
         self._leader_check = leader_check
-        self._heard_of = heard_of
+        self._hearsay = hearsay
         self._clock = clock
         self._memory: dict[Key, Memory] = {}
         self._zones = Zones(kube, clock)
@@ -80,7 +87,7 @@ class Reconciler:
         """
         memory = self._memory.setdefault(key, Memory(Isolation(self._clock), self._zones, FloorMemory(self._clock)))
         rollouts, workload = await asyncio.gather(
-            fetch_rollouts(self._kube, *key, self._heard_of(*key)), fetch_workload(self._kube, *key, memory.known)
+            fetch_rollouts(self._kube, *key, self._hearsay.rollouts_of(*key)), self._fetch_workload(key, memory)
         )
         if not rollouts.ours:
             return await self._let_go(key, workload)
@@ -89,7 +96,10 @@ class Reconciler:
             return await self._pass(key, rollouts, workload, memory)
         async with self._groups.setdefault((key[0], group), asyncio.Lock()):
             # Whoever held the lock before may have begun since the set was read.
-            return await self._pass(key, rollouts, await fetch_workload(self._kube, *key, memory.known), memory)
+            return await self._pass(key, rollouts, await self._fetch_workload(key, memory), memory)
+
+    async def _fetch_workload(self, key: Key, memory: Memory) -> Workload:
+        return await fetch_workload(self._kube, *key, memory.known, self._hearsay.pods_version())
 
     async def _pass(self, key: Key, rollouts: Rollouts, workload: Workload, memory: Memory) -> float | None:
         ours = rollouts.ours[0]
@@ -110,15 +120,14 @@ class Reconciler:
         snapshot, now = replace(snapshot, may_exec=self._hooks.may_exec), self._clock()
         plan = decide(snapshot, now)
         if plan.wants_survey:
-            snapshot, now = await survey(self._kube, snapshot, rollouts, memory), self._clock()
+            snapshot, now = await survey(self._kube, snapshot, rollouts, workload, memory), self._clock()
             plan = decide(snapshot, now)
-        return await self._carry_out(key, ours, snapshot, plan, now)
-
-    async def _carry_out(self, key: Key, raw: Json, snapshot: Snapshot, plan: Plan, now: float) -> float | None:
         acted = True
         if snapshot.target is not None:
-            actor = self._actor(key, snapshot.target, raw)
-            acted = await actor.act(plan.actions)
+            actor = self._actor(key, snapshot.target, ours)
+            version, memory.known.version = memory.known.version, ""
+            if acted := await actor.act(plan.actions):
+                memory.known.version = newest(version, actor.wrote)
             actor.announce(plan.announcements)
         if acted:
             # A hook may be called only once the ledger remembers that it was begun.
@@ -126,7 +135,7 @@ class Reconciler:
         if plan.actions:
             # What was seen is no longer so; the status follows from the next look.
             return AGAIN
-        await self._write_status(raw, build_status(snapshot, plan, raw.get("status") or {}, now))
+        await self._write_status(ours, build_status(snapshot, plan, ours.get("status") or {}, now))
         return None if plan.recheck_at is None else max(AGAIN, plan.recheck_at - self._clock())
 
     async def _let_go(self, key: Key, workload: Workload) -> float | None:
@@ -136,7 +145,7 @@ class Reconciler:
             return None
         floor = Floor()
         if workload.ledger.rollout_uid:
-            _, floor = await fetch_budgets(self._kube, key[0], workload.target, workload.pods)
+            _, floor = budgets_of(await list_budgets(self._kube, key[0]), workload.target, workload.pods)
         reports = self._hooks.reports(key)
         farewell = decide_farewell(workload.target, workload.pods, workload.ledger, floor, reports)
         owner = {"apiVersion": "apps/v1", "kind": "StatefulSet", **workload.raw}

@@ -47,6 +47,28 @@ MUTANTS = (
         LEADERS + "test_a_release_that_arrives_late_does_not_take_a_pod_that_was_called_back",
     ),
     Mutant(
+        "a pod is chosen by what is known of the others",
+        "kube/workload.py",
+        'listed = await _list_pods(kube, raw["metadata"]["namespace"], views.selector_of(raw["spec"]["selector"]))',
+        'selector = views.selector_of(raw["spec"]["selector"])\n'
+        '    listed = await _list_pods(kube, raw["metadata"]["namespace"], selector, known.version)',
+        ROLLOUTS + "test_a_pod_is_chosen_by_how_the_others_are_now_however_late_their_changes_are_heard_of",
+    ),
+    Mutant(
+        "pods may be older than what was written to them",
+        "reconcile.py",
+        "memory.known.version = newest(version, actor.wrote)",
+        "memory.known.version = version",
+        ROLLOUTS + "test_where_the_api_servers_cache_lags_no_write_meets_what_was_written_before",
+    ),
+    Mutant(
+        "pods may be older than what was heard of them",
+        "kube/workload.py",
+        'since = newest(known.version, heard) if known.version else ""',
+        "since = known.version",
+        ROLLOUTS + "test_where_the_api_servers_cache_lags_no_write_meets_what_was_written_before",
+    ),
+    Mutant(
         "a pod goes back without being told so first",
         "core/arrival.py",
         "if place.pod.facts is not None and not place.pod.facts.returning:",

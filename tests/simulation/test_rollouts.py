@@ -335,3 +335,27 @@ async def test_a_pod_that_was_long_out_of_service_is_a_member_from_the_moment_it
     await world.run(limit_seconds=2)
     assert "ledger membership" not in world.history.transcript()
     await scenario.until_complete()
+
+
+async def test_a_pod_is_chosen_by_how_the_others_are_now_however_late_their_changes_are_heard_of() -> None:
+    scenario = await a_scenario(policy="Parallel", spec={"strategy": {"maxUnavailable": 1, "soakSeconds": 4}})
+    await scenario.roll_out()
+    await scenario.until_stage("Soaking", "kvstore-4")
+    for process in scenario.operator.processes.values():
+        process.link.watch_seconds = process.link.cache_seconds = 60.0
+    await scenario.world.run(limit_seconds=3)
+    scenario.world.kubelet.kill_container(scenario.world.pod(0))
+    await scenario.world.run(limit_seconds=1.5)
+    assert gates(scenario.world)[3]
+    for process in scenario.operator.processes.values():
+        process.link.hurry()
+    await scenario.until_complete()
+
+
+async def test_where_the_api_servers_cache_lags_no_write_meets_what_was_written_before() -> None:
+    scenario = await a_scenario(policy="Parallel")
+    for process in scenario.operator.processes.values():
+        process.link.watch_seconds, process.link.cache_seconds = 0.2, 60.0
+    await scenario.roll_out()
+    await scenario.until_complete(limit_seconds=120)
+    assert 409 not in {request.status for request in scenario.world.network.seen}

@@ -7,8 +7,10 @@ import pytest
 from statefulrollout.api import names
 from statefulrollout.errors import ApiError
 from statefulrollout.kube.client import JSON_PATCH, MERGE_PATCH, STRATEGIC_MERGE_PATCH
+from tests.simulation.world.apiserver import USER
 from tests.simulation.world.application import Silence
 from tests.simulation.world.builders import HOLD, User, a_budget, a_world
+from tests.simulation.world.network import Link
 from tests.simulation.world.objects import condition_of, is_terminating, is_true
 from tests.simulation.world.requests import PODS, ROLLOUT, STATEFUL_SET, mark, refusal_of
 from tests.simulation.world.world import NAME, World
@@ -157,3 +159,23 @@ async def test_answers_follow_the_script() -> None:
     replies = [world.application.answer(addresses[1], "POST", "/drain", "") for _ in range(4)]
     assert replies == [(503, {}), Silence.HANG, (404, {}), (404, {})]
     assert world.application.answer(addresses[0], "POST", "/drain", "") == (202, {"progress": 1.0})
+
+
+async def test_a_cache_that_lags_answers_with_nothing_older_than_was_asked_for() -> None:
+    world = await a_world(1)
+    late = world.network.connect(Link(USER, cache_seconds=60.0))
+    versions = []
+    for status in ("True", "False", "True"):
+        await mark(world, 0, "Whatever", status)
+        versions.append(world.pod(0)["metadata"]["resourceVersion"])
+        await world.run(limit_seconds=0.1)
+
+    async def version_since(version: str) -> str:
+        listed = await late.list_since(version, PODS)
+        return str(listed.items[0]["metadata"]["resourceVersion"])
+
+    assert [await version_since(version) for version in versions] == versions
+    assert await version_since("") == versions[-1]
+    assert await version_since("999999") == versions[-1]
+    params = {"resourceVersion": "999999", "resourceVersionMatch": "NotOlderThan"}
+    assert await refusal_of(world, "GET", PODS, params=params) == 504

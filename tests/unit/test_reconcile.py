@@ -18,7 +18,16 @@ from statefulrollout.hooks.runner import Key
 from statefulrollout.kube import paths
 from statefulrollout.reconcile import AGAIN, Reconciler
 from tests.builders import DRAIN, NOW, a_report
-from tests.unit.kube.recorder import Json, RecordedEvents, RecordedKube, a_raw_pod, a_raw_rollout, a_raw_set, raw_floor
+from tests.unit.kube.recorder import (
+    VERSION,
+    Json,
+    RecordedEvents,
+    RecordedKube,
+    a_raw_pod,
+    a_raw_rollout,
+    a_raw_set,
+    raw_floor,
+)
 
 KEY = ("shop", "db")
 ROLLOUTS = paths.statefulrollouts("shop")
@@ -57,14 +66,19 @@ class Bench:
         self.events = RecordedEvents()
         self.leading = True
         self.now = NOW
-        self.heard_of: list[str] = []
-        self.reconciler = Reconciler(
-            self.kube, self.hooks, self.events, self._check, lambda *_: self.heard_of, lambda: self.now
-        )
+        self.heard = ""
+        self.reconciler = Reconciler(self.kube, self.hooks, self.events, self._check, self, lambda: self.now)
 
     def _check(self) -> None:
         if not self.leading:
             raise NotLeader
+
+    def rollouts_of(self, namespace: str, stateful_set: str) -> list[str]:
+        assert (namespace, stateful_set) == KEY
+        return []
+
+    def pods_version(self) -> str:
+        return self.heard
 
     async def run(self) -> float | None:
         self.kube.calls.clear()
@@ -162,6 +176,25 @@ async def test_the_application_is_not_asked_where_the_ledger_was_not_written() -
     assert await bench.run() == AGAIN
     assert bench.hooks.asked == []
     assert bench.events.words == []
+
+
+async def test_after_its_own_writes_pods_are_not_older_than_those_and_after_a_conflict_as_they_are_now() -> None:
+    shut = a_raw_pod("db-0", status={"conditions": [{"type": "ContainersReady", "status": "True"}]})
+    bench = Bench(ROLLOUT, AT_REST, (POD, shut), a_ledger_of())
+
+    async def since() -> str | None:
+        await bench.run()
+        (listing,) = (call for call in bench.kube.calls if call.path == paths.pods("shop"))
+        return listing.params.get("resourceVersion")
+
+    assert await since() is None
+    (wrote,) = (number for number, call in enumerate(bench.kube.calls, 1) if call.method == "PATCH")
+    assert await since() == f"{VERSION + wrote}"
+    bench.heard = f"{VERSION + 99}"
+    assert await since() == bench.heard
+    bench.kube.refuse("PATCH", f"{POD}/status", 409)
+    assert await since() == bench.heard
+    assert await since() is None
 
 
 async def test_it_looks_again_when_the_deadline_of_the_hook_is_over() -> None:

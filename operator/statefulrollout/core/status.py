@@ -127,7 +127,7 @@ def _way_back_of(snapshot: Snapshot, plan: Plan, target: StatefulSetView, counts
     leaving = [place for place in plan.places if place.leaves_for is not None]
     if not moving and not leaving and _count_arrived(plan) == target.replicas:
         return Verdict("RolledBack", reason, _cut(f"{why}. {counts}. {remedy}"), stalled=True)
-    detail = (_first_wait(plan, moving) or _first_wait(plan, leaving)) + _silent(plan)
+    detail = (_first_wait(plan, moving) or _missing(plan, target) or _first_wait(plan, leaving)) + _silent(plan)
     if snapshot.rollout.spec.paused and not moving:
         message = f"paused by spec.paused on the way back; {counts}{detail}. Set spec.paused to false to go on"
         return Verdict("Paused", "Paused", _cut(message), degraded=True)
@@ -139,7 +139,7 @@ def _progress_of(snapshot: Snapshot, plan: Plan, target: StatefulSetView, counts
     evicted = [place for place in plan.places if place.evicted]
     outdated = [place for place in plan.places if place.leaves_for is not None and not place.evicted]
     rolling = bool(outdated) or target.current_revision != target.update_revision
-    missing = target.replicas - sum(1 for place in plan.places if place.pod.ordinal in target.ordinals)
+    missing = len(_ordinals_without_pod(plan, target))
     at_rest = not rolling and not moving and not missing and not evicted
     if at_rest and all(place.pod.ready for place in plan.places):
         if not target.observed or plan.fence is not FenceKind.HOLD:
@@ -152,7 +152,8 @@ def _progress_of(snapshot: Snapshot, plan: Plan, target: StatefulSetView, counts
         return Verdict("Healthy", "RolloutComplete", message, ready=True)
     if plan.pacing.rest and not moving and not missing and not snapshot.rollout.spec.paused:
         return Verdict("Resting", "AtStep", _cut(f"{counts}; {plan.pacing.rest}"))
-    detail = _first_wait(plan, moving) or _first_wait(plan, evicted) or _first_wait(plan, outdated)
+    detail = _first_wait(plan, moving) or _missing(plan, target)
+    detail = detail or _first_wait(plan, evicted) or _first_wait(plan, outdated)
     detail += _silent(plan)
     if not rolling:
         message = _cut(f"{target.replicas - missing} of {target.replicas} pods exist{detail}")
@@ -165,6 +166,20 @@ def _progress_of(snapshot: Snapshot, plan: Plan, target: StatefulSetView, counts
     if moving or missing or not outdated:
         return Verdict("RollingOut", "RollingOut", _cut(f"{counts}{detail}"))
     return Verdict("Waiting", "WaitingForGuard", _cut(f"{counts}{detail}"))
+
+
+def _ordinals_without_pod(plan: Plan, target: StatefulSetView) -> list[int]:
+    present = {place.pod.ordinal for place in plan.places}
+    return [ordinal for ordinal in target.ordinals if ordinal not in present]
+
+
+def _missing(plan: Plan, target: StatefulSetView) -> str:
+    """Who is to be created, and where whoever creates pods says why that takes long."""
+    absent = [f"{target.name}-{ordinal}" for ordinal in _ordinals_without_pod(plan, target)]
+    if not absent:
+        return ""
+    verb = "is" if len(absent) == 1 else "are"
+    return f"; {', '.join(absent)} {verb} missing: the StatefulSet's events say what its controller waits for"
 
 
 def _silent(plan: Plan) -> str:

@@ -34,7 +34,7 @@ from statefulrollout.core.snapshot import PodView, StatefulSetView
 from statefulrollout.core.timestamps import timestamp
 from statefulrollout.errors import ApiError, Conflict, NotFound
 from statefulrollout.kube import paths
-from statefulrollout.kube.client import JSON_PATCH, MERGE_PATCH, STRATEGIC_MERGE_PATCH, Kube
+from statefulrollout.kube.client import JSON_PATCH, MERGE_PATCH, STRATEGIC_MERGE_PATCH, Kube, newest
 from statefulrollout.kube.events import Events
 from statefulrollout.kube.ledger import write_ledger
 from statefulrollout.kube.views import annotation_of
@@ -64,6 +64,11 @@ class Actor:
     clock: Callable[[], float]
     _written: dict[str, str] = field(default_factory=dict)
     """Versions, by UID, of the pods that this pass has written to."""
+
+    @property
+    def wrote(self) -> str:
+        """The latest version of a pod that this pass has made; empty where it made none."""
+        return newest(*self._written.values())
 
     async def act(self, actions: Sequence[Action]) -> bool:
         """Carry the actions out in order; False where the cluster is not as it was seen, and the rest was left."""
@@ -191,9 +196,10 @@ class Actor:
         judged = {"uid": pod.uid, "resourceVersion": self._version_of(pod)}
         path = paths.pods(self.namespace, pod.name)
         try:
-            await self.kube.call("DELETE", path, body=_delete_options(judged))
+            gone = await self.kube.call("DELETE", path, body=_delete_options(judged))
         except NotFound:
             return
+        self._written[pod.uid] = gone["metadata"].get("resourceVersion", "")
         self._tell(action.reason, "RemovePod", f"{pod.name}: {action.message}", pod)
 
     async def _update_in_place(self, action: UpdateInPlace) -> None:
@@ -208,7 +214,7 @@ class Actor:
         body = {"metadata": metadata, "spec": {"containers": containers}}
         path = paths.pods(self.namespace, pod.name)
         try:
-            await self.kube.call("PATCH", path, body=body, content_type=STRATEGIC_MERGE_PATCH)
+            written = await self.kube.call("PATCH", path, body=body, content_type=STRATEGIC_MERGE_PATCH)
         except ApiError as error:
             if error.status not in (400, 403, 422):
                 raise
@@ -217,6 +223,7 @@ class Actor:
             for each in action.otherwise:
                 await self._carry_out(each)
             return
+        self._written[pod.uid] = written["metadata"]["resourceVersion"]
         self._tell(action.reason, "UpdateInPlace", f"{pod.name}: {action.message}", pod)
 
     def _version_of(self, pod: PodView) -> str:

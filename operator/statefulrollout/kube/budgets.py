@@ -24,11 +24,15 @@ TRUSTED_IN_MOTION_SECONDS = 30.0
 """And while any is to leave."""
 
 
-async def fetch_budgets(
-    kube: Kube, namespace: str, target: StatefulSetView, pods: Sequence[PodView]
+async def list_budgets(kube: Kube, namespace: str) -> list[Json]:
+    """All budgets of a namespace. Raises what every read raises."""
+    return await kube.list_all(paths.poddisruptionbudgets(namespace))
+
+
+def budgets_of(
+    listed: Sequence[Json], target: StatefulSetView, pods: Sequence[PodView]
 ) -> tuple[tuple[BudgetView, ...], Floor]:
-    """The budgets of others that select these pods, and our own. Raises what every read raises."""
-    listed = await kube.list_all(paths.poddisruptionbudgets(namespace))
+    """The budgets of others that select these pods, and our own."""
     found = {raw["metadata"]["name"]: raw for raw in listed}
     ours = [found.pop(name, None) for name in (name_in_motion(target.name), name_at_rest(target.name))]
     budgets = (views.budget_of(raw, pods) for raw in found.values())

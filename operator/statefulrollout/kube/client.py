@@ -14,7 +14,8 @@ import os
 import random
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from typing import Any, Self
 
 import aiohttp
@@ -38,7 +39,26 @@ APPLY_PATCH = "application/apply-patch+yaml"
 TRIES = 3
 PAGE = 500
 _CONNECT_SECONDS = 3.0
+_CACHE_SECONDS = 1.0
+"""How long a cache of the API server may take to become as new as it is asked to be."""
 _VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A whole list, and the version of all its objects taken together."""
+
+    items: list[Json]
+    version: str
+
+
+def newest(*versions: str) -> str:
+    """The latest of these versions of one resource; empty where that cannot be told.
+
+    Kubernetes calls them comparable as numbers since 1.35, and etcd has always counted them so.
+    """
+    known = [version for version in versions if version]
+    return max(known, key=int, default="") if all(version.isdecimal() for version in known) else ""
 
 
 class Kube:
@@ -154,8 +174,24 @@ class Kube:
             query["continue"] = token
 
     async def list_all(self, path: str, *, params: Mapping[str, str] | None = None) -> list[Json]:
-        """Read a whole list, from the storage and not from a cache of the API server."""
-        return [item async for page in self.pages(path, params=params) for item in page.get("items") or ()]
+        """Read a whole list as it is now, and not as a cache of the API server has it."""
+        return (await self.list_since("", path, params=params)).items
+
+    async def list_since(self, version: str, path: str, *, params: Mapping[str, str] | None = None) -> Listing:
+        """Read a whole list that is not older than `version`: a cache of the API server may answer.
+
+        Where none is known to be as new within a second, or `version` is empty, it is read as it is now.
+        """
+        if version:
+            query = {**(params or {}), "resourceVersion": version, "resourceVersionMatch": "NotOlderThan"}
+            with suppress(KubeError):
+                page = await self.call("GET", path, params=query, timeout=_CACHE_SECONDS)
+                return Listing(page.get("items") or [], page["metadata"]["resourceVersion"])
+        items: list[Json] = []
+        async for page in self.pages(path, params=params):
+            items += page.get("items") or ()
+            version = page["metadata"]["resourceVersion"]
+        return Listing(items, version)
 
     async def watch(
         self,

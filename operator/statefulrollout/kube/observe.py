@@ -1,8 +1,8 @@
 """Makes one snapshot of everything that one rollout rests on, as the API server has just told it.
 
-Caches may wake us; they never answer. What is costly is read only where it is needed: EndpointSlices while a pod is
-being isolated, claims where the set deletes them, templates and zones where the strategy asks for them; and what only
-the choice of a pod looks at (`survey.py`) once one may go.
+Nothing that we keep answers. What is costly is read only where it is needed: EndpointSlices while a pod is being
+isolated, claims where the set deletes them, templates and zones where the strategy asks for them; and what only the
+choice of a pod looks at (`survey.py`) once one may go.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from statefulrollout.core.snapshot import PodView, ServiceView, Snapshot, Statef
 from statefulrollout.core.validation import Problem
 from statefulrollout.errors import NotFound
 from statefulrollout.kube import paths, views
+from statefulrollout.kube.budgets import list_budgets
 from statefulrollout.kube.client import Kube
 from statefulrollout.kube.isolation import leaves_service
 from statefulrollout.kube.memory import Memory
@@ -66,12 +67,14 @@ async def observe(
         return seen
     if _rests(target, workload.pods, memory.isolation.now()):
         memory.known.pods = {}
-        return seen if memory.floor.stands(target) else await with_budgets(kube, seen, target, memory)
+        if memory.floor.stands(target):
+            return seen
+        return with_budgets(seen, target, await list_budgets(kube, namespace), memory)
     zones, templates = await asyncio.gather(
         _fetch_zones(memory.zones, spec, workload), _fetch_templates(kube, namespace, spec, workload)
     )
     seen = replace(seen, zones=zones, templates=templates)
-    return await survey(kube, seen, rollouts, memory) if memory.floor.is_due() else seen
+    return await survey(kube, seen, rollouts, workload, memory) if memory.floor.is_due() else seen
 
 
 def _rests(target: StatefulSetView, pods: Sequence[PodView], now: float) -> bool:

@@ -40,6 +40,7 @@ class Reflector(Generic[T]):
     Attributes:
         store: what `project` made of each object; read it, never write it.
         synced: set once the first list is complete.
+        heard: the version of the last list or change that was taken in; empty before the first.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Reflector(Generic[T]):
         """
         self.store: dict[Key, T] = {}
         self.synced = asyncio.Event()
+        self.heard = ""
         self._kube = kube
         self._resource = resource
         self._project = project
@@ -113,15 +115,18 @@ class Reflector(Generic[T]):
             version = page["metadata"]["resourceVersion"]
         for key in [key for key in self.store if key not in seen]:
             self.keep(key, None)
+        self.heard = version
         self.synced.set()
         return version
 
     def _apply(self, event: Json) -> str:
         """Take one watch event in, and return the version it brings the view to."""
         item: Json = event["object"]
+        version = str(item["metadata"]["resourceVersion"])
         if event["type"] != "BOOKMARK":
+            self.heard = version
             self.keep(_key_of(item), None if event["type"] == "DELETED" else self._project(item))
-        return str(item["metadata"]["resourceVersion"])
+        return version
 
     def keep(self, key: Key, new: T | None) -> None:
         """Take the projection of one object in, or the object out where it is None, and report a change."""

@@ -1,48 +1,63 @@
-"""Reads what only the choice of a pod looks at: budgets, other sets, and the nodes that a pod could come back to."""
+"""Reads what the choice of a pod looks at: the pods as they are now, their budgets, other sets, and nodes."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from statefulrollout.api.v1alpha1 import Spec
 from statefulrollout.core.dependencies import motion_of, unfinished_of
-from statefulrollout.core.snapshot import Snapshot, StatefulSetView
+from statefulrollout.core.snapshot import PodView, Snapshot, StatefulSetView
 from statefulrollout.errors import NotFound
 from statefulrollout.kube import paths, views
 from statefulrollout.kube.anchors import fetch_cordoned
-from statefulrollout.kube.budgets import fetch_budgets
+from statefulrollout.kube.budgets import budgets_of, list_budgets
 from statefulrollout.kube.client import Json, Kube
 from statefulrollout.kube.memory import Memory
-from statefulrollout.kube.workload import Rollouts, Workload, dependencies_of, fetch_workload, rollout_of, spec_of
+from statefulrollout.kube.workload import (
+    Rollouts,
+    Workload,
+    dependencies_of,
+    fetch_pods_now,
+    fetch_workload,
+    rollout_of,
+    spec_of,
+)
 
 
-async def survey(kube: Kube, seen: Snapshot, rollouts: Rollouts, memory: Memory) -> Snapshot:
-    """Add what only the choice of a pod looks at: budgets, other sets, and the nodes that a pod could come back to."""
+async def survey(kube: Kube, seen: Snapshot, rollouts: Rollouts, workload: Workload, memory: Memory) -> Snapshot:
+    """Look at the pods once more, and add what only the choice of one looks at.
+
+    That is: budgets, other sets, and the nodes that a pod could come back to.
+    """
     namespace, target = seen.rollout.namespace, seen.target
     if target is None:
         return seen
-    seen, unfinished, motion, (anchors, cordoned) = await asyncio.gather(
-        with_budgets(kube, seen, target, memory),
+    pods, listed, unfinished, motion = await asyncio.gather(
+        fetch_pods_now(kube, workload.raw, memory.known),
+        list_budgets(kube, namespace),
         _fetch_unfinished(kube, namespace, rollouts),
         _fetch_motion(kube, namespace, rollouts, memory.isolation.now()),
-        _fetch_anchors(kube, seen, memory),
     )
-    return replace(seen, unfinished=unfinished, motion=motion, anchors=anchors, cordoned=cordoned, surveyed=True)
+    anchors, cordoned = await _fetch_anchors(kube, namespace, pods, memory)
+    seen = replace(seen, pods=pods, unfinished=unfinished, motion=motion, anchors=anchors, cordoned=cordoned)
+    return replace(with_budgets(seen, target, listed, memory), surveyed=True)
 
 
-async def with_budgets(kube: Kube, seen: Snapshot, target: StatefulSetView, memory: Memory) -> Snapshot:
-    """Add the disruption budgets, ours and those of others."""
-    budgets, floor = await fetch_budgets(kube, seen.rollout.namespace, target, seen.pods)
+def with_budgets(seen: Snapshot, target: StatefulSetView, listed: Sequence[Json], memory: Memory) -> Snapshot:
+    """Add the disruption budgets of the namespace, ours and those of others."""
+    budgets, floor = budgets_of(listed, target, seen.pods)
     seen = replace(seen, budgets=budgets, floor=floor)
     memory.floor.note(seen, target)
     return seen
 
 
-async def _fetch_anchors(kube: Kube, seen: Snapshot, memory: Memory) -> tuple[Mapping[str, str], frozenset[str]]:
-    anchors = await memory.anchors.of(kube, seen.rollout.namespace, seen.pods)
-    return anchors, await fetch_cordoned(kube, {pod.node for pod in seen.pods if pod.uid in anchors})
+async def _fetch_anchors(
+    kube: Kube, namespace: str, pods: Sequence[PodView], memory: Memory
+) -> tuple[Mapping[str, str], frozenset[str]]:
+    anchors = await memory.anchors.of(kube, namespace, pods)
+    return anchors, await fetch_cordoned(kube, {pod.node for pod in pods if pod.uid in anchors})
 
 
 async def _fetch_motion(kube: Kube, namespace: str, rollouts: Rollouts, now: float) -> str:

@@ -1,6 +1,7 @@
-"""Reads a StatefulSet with its pods and its ledger, and the StatefulRollouts that roll it: live, and all at once.
+"""Reads a StatefulSet with its pods and its ledger, and the StatefulRollouts that roll it: all at once.
 
-What was read before only saves time: it says where to look first, and a pod of the same version is the same.
+What was read before only saves time: it says where to look first, a pod of the same version is the same, and a list of
+pods that is not older than what is known of them already need not be the very latest.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from statefulrollout.core.snapshot import PodView, Rollout, StatefulSetView
 from statefulrollout.core.validation import Problem, parse_spec
 from statefulrollout.errors import NotFound
 from statefulrollout.kube import paths, views
-from statefulrollout.kube.client import Json, Kube
+from statefulrollout.kube.client import Json, Kube, Listing, newest
 from statefulrollout.kube.isolation import fetch_serving
 from statefulrollout.kube.ledger import fetch_ledger
 
@@ -50,13 +51,18 @@ class Rollouts:
 
 @dataclass
 class Known:
-    """What was last read of a StatefulSet: its selector, and whether a pod was being isolated.
+    """What was last read of a StatefulSet, or written.
 
-    And its pods by UID, unless they are at rest: looked at seldom, thousands of them would fill the memory.
+    Attributes:
+        selector: of its pods; None before it was read.
+        pods: by UID, unless they are at rest: looked at seldom, thousands of them would fill the memory.
+        version: of its pods: no list of them that is older may be used. Empty where only the latest will do.
+        isolating: whether a pod was being isolated.
     """
 
     selector: str | None = None
     pods: Mapping[str, PodView] = field(default_factory=dict)
+    version: str = ""
     isolating: bool = False
 
 
@@ -87,13 +93,19 @@ def _minds_others(raw: Json) -> bool:
     return bool(raw["spec"].get("group") or raw["spec"].get("dependsOn"))
 
 
-async def fetch_workload(kube: Kube, namespace: str, name: str, known: Known | None = None) -> Workload:
-    """Read the StatefulSet, its pods and its ledger: all at once where what selects the pods is known."""
+async def fetch_workload(
+    kube: Kube, namespace: str, name: str, known: Known | None = None, heard: str = ""
+) -> Workload:
+    """Read the StatefulSet, its pods and its ledger: all at once where what selects the pods is known.
+
+    `heard` is the version of the last change of a pod that a watch has shown: the pods read are not older than that.
+    """
     known = known or Known()
+    since = newest(known.version, heard) if known.version else ""
     ledger, raw, listed, serving = await asyncio.gather(
         fetch_ledger(kube, namespace, name),
         _find_set(kube, namespace, name),
-        _list_pods(kube, namespace, known.selector),
+        _list_pods(kube, namespace, known.selector, since),
         fetch_serving(kube, namespace) if known.isolating else _nothing(),
     )
     if raw is None:
@@ -102,11 +114,22 @@ async def fetch_workload(kube: Kube, namespace: str, name: str, known: Known | N
     selector = views.selector_of(raw["spec"]["selector"])
     if selector != known.selector:
         listed = await _list_pods(kube, namespace, selector)
-    pods = tuple(_view_of(pod, known.pods) for pod in listed if belongs_to(pod, target.uid))
-    known.selector, known.pods = selector, {pod.uid: pod for pod in pods}
-    if _deletes_claims(raw):
-        pods = await _with_claims(kube, namespace, pods)
-    return Workload(target, pods, ledger, raw, serving)
+    known.selector = selector
+    return Workload(target, await _take_in(kube, listed, raw, known), ledger, raw, serving)
+
+
+async def fetch_pods_now(kube: Kube, raw: Mapping[str, Any], known: Known) -> tuple[PodView, ...]:
+    """Read the pods of a StatefulSet again, as they are now."""
+    listed = await _list_pods(kube, raw["metadata"]["namespace"], views.selector_of(raw["spec"]["selector"]))
+    return await _take_in(kube, listed, raw, known)
+
+
+async def _take_in(kube: Kube, listed: Listing, raw: Mapping[str, Any], known: Known) -> tuple[PodView, ...]:
+    """The pods of the StatefulSet among those that were listed; they are known from now on."""
+    metadata = raw["metadata"]
+    pods = tuple(_view_of(pod, known.pods) for pod in listed.items if belongs_to(pod, metadata["uid"]))
+    known.pods, known.version = {pod.uid: pod for pod in pods}, listed.version
+    return await _with_claims(kube, metadata["namespace"], pods) if _deletes_claims(raw) else pods
 
 
 async def _nothing() -> None:
@@ -120,11 +143,11 @@ async def _find_set(kube: Kube, namespace: str, name: str) -> Json | None:
         return None
 
 
-async def _list_pods(kube: Kube, namespace: str, selector: str | None) -> list[Json]:
-    """The pods that the selector selects; none where it is not known."""
+async def _list_pods(kube: Kube, namespace: str, selector: str | None, since: str = "") -> Listing:
+    """The pods that the selector selects, not older than a version; none where the selector is not known."""
     if selector is None:
-        return []
-    return await kube.list_all(paths.pods(namespace), params={"labelSelector": selector})
+        return Listing([], "")
+    return await kube.list_since(since, paths.pods(namespace), params={"labelSelector": selector})
 
 
 def _view_of(raw: Json, known: Mapping[str, PodView]) -> PodView:
@@ -138,7 +161,7 @@ def belongs_to(item: Json, uid: str) -> bool:
     return owner is not None and owner["uid"] == uid
 
 
-def _deletes_claims(raw: Json) -> bool:
+def _deletes_claims(raw: Mapping[str, Any]) -> bool:
     policy = raw["spec"].get("persistentVolumeClaimRetentionPolicy") or {}
     return "Delete" in (policy.get("whenScaled"), policy.get("whenDeleted"))
 

@@ -179,6 +179,13 @@ def delay_watches(scenario: Scenario, delay: float, seconds: float) -> None:
         _later(scenario, seconds, "watches are quick again", process.link.hurry)
 
 
+def delay_lists(scenario: Scenario, delay: float, seconds: float) -> None:
+    """The API server's cache lags behind what its watches tell."""
+    for process in scenario.operator.processes.values():
+        process.link.cache_seconds = delay
+        _later(scenario, seconds, "the cache is quick again", process.link.hurry)
+
+
 def repeat_watches(scenario: Scenario) -> None:
     """Every watch event arrives twice from now on."""
     for process in scenario.operator.processes.values():
@@ -345,6 +352,7 @@ MISCHIEF: Mapping[Callable[..., None], tuple[tuple[Value, ...], ...]] = {
     evict_pod: ((0, 1, 2, 3),),
     delete_rollout: (SECONDS,),
     delay_watches: (SECONDS, SECONDS),
+    delay_lists: (SECONDS, SECONDS),
     repeat_watches: (),
     break_watches: ((0, 1),),
     refuse_requests: ((503, 429, 500, 403), (1, 3, 10)),

@@ -129,11 +129,18 @@ class ApiServer:
             if namespace in ("", key[0]) and selects(selector or {}, item["metadata"].get("labels"))
         ]
 
-    def list_at(self, at: float, plural: str, namespace: str, selector: dict[str, str]) -> Sequence[Json]:
-        """`list` as it was at a time (seconds since the epoch): what a cache that lags would answer."""
+    def list_cached(
+        self, at: float, version: int, plural: str, namespace: str, selector: dict[str, str]
+    ) -> tuple[Sequence[Json], int]:
+        """`list` as it was at a time (seconds since the epoch) or at a version, whichever is later, and its version.
+
+        That is what a cache would answer that lags, and was asked for nothing older than the version.
+        """
+        reached = 0
         found = {(item["metadata"].get("namespace"), item["metadata"]["name"]): item for item in self.list(plural)}
         for change in reversed(self.log):
-            if change.at <= at:
+            if change.at <= at or change.version <= version:
+                reached = change.version
                 break
             key = (change.item["metadata"].get("namespace"), change.name)
             if change.plural == plural and change.before is None:
@@ -141,7 +148,7 @@ class ApiServer:
             elif change.plural == plural and change.before is not None:
                 found[key] = change.before
         items = [item for key, item in sorted(found.items()) if namespace in ("", key[0])]
-        return [item for item in items if selects(selector, item["metadata"].get("labels"))]
+        return [item for item in items if selects(selector, item["metadata"].get("labels"))], reached
 
     def create(self, plural: str, namespace: str, body: Json, who: str) -> Json:
         """Store a new object; raises ApiError 409 AlreadyExists, 422 Invalid, or what admission says."""

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 
 from statefulrollout.core.evicting import Answer, answer_of
 from statefulrollout.errors import NotLeader, StatefulRolloutError
-from statefulrollout.handlers import Sources, Wake
+from statefulrollout.handlers import Sources
 from statefulrollout.kube.leader import Leader, LeaseTimes, Watchdog
 from statefulrollout.kube.queue import WorkQueue
 from statefulrollout.kube.reflector import Key
@@ -122,8 +122,8 @@ class _Watchdog(Watchdog):
         self._process.end()
 
 
-async def _hear_nothing(wake: Wake) -> None:
-    del wake
+async def _hear_nothing(sources: Sources) -> None:
+    del sources
     await asyncio.get_running_loop().create_future()
 
 

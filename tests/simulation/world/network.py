@@ -27,6 +27,7 @@ from tests.simulation.world.timeline import Timeline
 
 HOST = "https://api.simulated"
 WATCH_SECONDS = 0.005
+CACHE_SECONDS = 0.0025
 
 
 class Silent(Exception):
@@ -53,6 +54,7 @@ class Link:
         leads: whether its process believes at this moment that it leads.
         dead: its process is gone: no call returns any more.
         watch_seconds: how late watch events arrive.
+        cache_seconds: how far the cache lags of the API server at its end.
         repeats: every watch event arrives twice.
     """
 
@@ -60,6 +62,7 @@ class Link:
     leads: Callable[[], bool] = lambda: True
     dead: bool = False
     watch_seconds: float = WATCH_SECONDS
+    cache_seconds: float = CACHE_SECONDS
     repeats: bool = False
     held: list[Callable[[], None]] = field(default_factory=list)
     _running: asyncio.Event = field(default_factory=asyncio.Event)
@@ -83,8 +86,8 @@ class Link:
             self.held.pop(0)()
 
     def hurry(self) -> None:
-        """Let watch events arrive as quickly as usual."""
-        self.watch_seconds = WATCH_SECONDS
+        """Let watch events and what caches hold arrive as quickly as usual."""
+        self.watch_seconds, self.cache_seconds = WATCH_SECONDS, CACHE_SECONDS
 
     async def passable(self) -> None:
         """Return once the process runs; never, where it is dead."""
@@ -195,6 +198,7 @@ class ClusterSession:
         request = request_of(method, url.removeprefix(HOST), params or {}, body, kind)
         request.at, request.who = self._network.timeline.now, self._link.who
         request.link, request.led = self._link, self._link.leads()
+        request.cache_seconds = self._link.cache_seconds
         return _Exchange(self._network, self._link, request)
 
     def get(self, url: str, *, params: Mapping[str, str], timeout: aiohttp.ClientTimeout, **_: Any) -> WatchStream:

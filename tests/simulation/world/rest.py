@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from tests.simulation.world.objects import Json
 from tests.simulation.world.refusals import invalid, refused
 
 CACHE_SECONDS = 3.0
-"""How far a list lags that may be answered from the API server's cache (`resourceVersion=0`)."""
+"""How far a list lags that may be as old as the API server's cache likes (`resourceVersion=0`)."""
 PATH = re.compile(
     r"^/(?:api|apis/[^/]+)/[^/]+(?:/namespaces/(?P<namespace>[^/]+))?/(?P<plural>[a-z]+)"
     r"(?:/(?P<name>[^/]+)(?:/(?P<sub>[a-z]+))?)?$"
@@ -32,6 +32,7 @@ class Request:
         link: the sender's connection.
         led: whether the sender believed that it leads when it sent it.
         before: the object addressed as it was before.
+        cache_seconds: how far the API server's cache lags from which a list may be answered.
         status: 0 until it has been answered.
     """
 
@@ -48,6 +49,7 @@ class Request:
     link: object = None
     led: bool = True
     before: Json | None = None
+    cache_seconds: float = 0.0
     status: int = 0
 
     @property
@@ -87,11 +89,16 @@ def answer_of(server: ApiServer, request: Request, now: float) -> Json:
         return server.get(*place)
     if request.method == "GET":
         selector = objects.label_selector_of(request.params.get("labelSelector", ""))
-        if request.params.get("resourceVersion") == "0":
-            items = server.list_at(now - CACHE_SECONDS, request.plural, request.namespace, selector)
+        since = request.params.get("resourceVersion")
+        if since is None:
+            items: Sequence[Json] = server.list(request.plural, request.namespace, selector)
+            version = int(server.version)
+        elif int(since) > int(server.version):
+            raise refused(504, "Timeout", f"Too large resource version: {since}, current: {server.version}")
         else:
-            items = server.list(request.plural, request.namespace, selector)
-        return {"kind": "List", "metadata": {"resourceVersion": server.version}, "items": items}
+            at = now - (request.cache_seconds if int(since) else CACHE_SECONDS)
+            items, version = server.list_cached(at, int(since), request.plural, request.namespace, selector)
+        return {"kind": "List", "metadata": {"resourceVersion": str(version)}, "items": items}
     if request.method == "DELETE":
         return server.delete(*place, request.who, **_delete_options(request.body))
     if request.method == "POST" and request.sub == "eviction":

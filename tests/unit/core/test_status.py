@@ -126,8 +126,13 @@ ROWS = [
         ROLLING, (*OLD[:2], OLD[2].condition("Ready", False, since=60)),
     ),
     Row(
-        "complete, and a pod to come", "Settling", "PodsComing", {RECONCILING}, "2 of 3 pods exist",
+        "complete, and a pod to come", "Settling", "PodsComing", {RECONCILING},
+        "2 of 3 pods exist; db-2 is missing: the StatefulSet's events say",
         a_set(), OLD[:2],
+    ),
+    Row(
+        "rolling, and pods to come", "RollingOut", "RollingOut", {RECONCILING},
+        "0 of 3 pods updated; db-1, db-2 are missing: the StatefulSet's events say", ROLLING, OLD[:1],
     ),
     Row(
         "failed revision", "Failed", "PodNotStarting", {STALLED, DEGRADED},

@@ -16,6 +16,9 @@ from statefulrollout.kube.paths import resource_of
 
 Json = dict[str, Any]
 
+VERSION = 1000
+"""The version of every list; that of a write is as much higher as there were calls before it."""
+
 
 @dataclass(frozen=True)
 class Call:
@@ -58,12 +61,12 @@ class RecordedKube(Kube):
         if refusal := self.refusals.get((method, path)):
             raise refusal
         if method != "GET":
-            return {"metadata": {"resourceVersion": f"after-{len(self.calls)}"}}
+            return {"metadata": {"resourceVersion": str(VERSION + len(self.calls))}}
         if path in self.objects:
             return self.objects[path]
         if resource_of(path)[1]:
             raise api_error_of(404, {"reason": "NotFound"})
-        return {"items": self._below(path), "metadata": {}}
+        return {"items": self._below(path), "metadata": {"resourceVersion": str(VERSION)}}
 
     def _below(self, path: str) -> list[Json]:
         resource = resource_of(path)[0]

@@ -30,7 +30,7 @@ from statefulrollout.kube.act import AT_ONCE, Actor
 from statefulrollout.kube.client import JSON_PATCH, STRATEGIC_MERGE_PATCH
 from statefulrollout.kube.views import facts_of
 from tests.builders import NOW, a_ledger, a_pod, a_rolling_set
-from tests.unit.kube.recorder import RecordedEvents, RecordedKube, Word
+from tests.unit.kube.recorder import VERSION, RecordedEvents, RecordedKube, Word
 
 POD = a_pod("db-2")
 STATUS = paths.pods("shop", "db-2", "status")
@@ -242,7 +242,17 @@ async def test_a_deletion_carries_the_uid_and_the_version(stage: Stage) -> None:
 
 async def test_a_pod_released_in_this_pass_is_removed_at_the_version_of_its_release(stage: Stage) -> None:
     assert await stage.act(ISOLATE, DELETE)
-    assert stage.kube.calls[1].body["preconditions"] == {"uid": "uid-db-2", "resourceVersion": "after-1"}
+    assert stage.kube.calls[1].body["preconditions"] == {"uid": "uid-db-2", "resourceVersion": f"{VERSION + 1}"}
+
+
+async def test_it_knows_the_latest_version_of_a_pod_that_it_made(stage: Stage) -> None:
+    assert stage.actor.wrote == ""
+    assert await stage.act(FORWARD)
+    assert stage.actor.wrote == ""
+    assert await stage.act(ISOLATE)
+    assert stage.actor.wrote == f"{VERSION + 2}"
+    assert await stage.act(DELETE)
+    assert stage.actor.wrote == f"{VERSION + 3}"
 
 
 async def test_a_pod_that_is_gone_already_is_no_news(stage: Stage) -> None:

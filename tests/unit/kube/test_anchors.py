@@ -80,7 +80,7 @@ async def look(kube: RecordedKube, memory: Memory) -> Snapshot:
     rollouts = Rollouts((a_raw_rollout(),))
     snapshot = await observe(kube, rollouts, workload, {}, memory)
     assert isinstance(snapshot, Snapshot)
-    return await survey(kube, snapshot, rollouts, memory)
+    return await survey(kube, snapshot, rollouts, workload, memory)
 
 
 def a_memory(kube: RecordedKube) -> Memory:

@@ -13,7 +13,7 @@ from prometheus_client import REGISTRY
 
 from statefulrollout.errors import ApiError, Conflict, Gone, NotFound, Unavailable
 from statefulrollout.kube import paths
-from statefulrollout.kube.client import MERGE_PATCH, PAGE, TRIES, Json, Kube
+from statefulrollout.kube.client import MERGE_PATCH, PAGE, TRIES, Json, Kube, Listing, newest
 from statefulrollout.kube.paths import resource_of
 from tests.unit.kube.fake_api import FakeApi, Responder, answer, hang, list_of, refuse, reset, silent, stream
 
@@ -168,6 +168,31 @@ async def test_a_list_is_read_in_pages(api: FakeApi, kube: Kube) -> None:
     first, second = (one.query for one in api.requests)
     assert first == {"labelSelector": "a=b", "limit": str(PAGE)}
     assert second == {**first, "continue": "token"}
+
+
+async def test_a_list_that_need_not_be_the_latest_is_read_whole_from_a_cache(api: FakeApi, kube: Kube) -> None:
+    item: Json = {"metadata": {"name": "kvstore-0"}}
+    api.script("GET", paths.pods("shop"), answer(lambda: list_of([item], 9)))
+    assert await kube.list_since("7", paths.pods("shop")) == Listing([item], "9")
+    (one,) = api.requests
+    assert one.query == {"resourceVersion": "7", "resourceVersionMatch": "NotOlderThan"}
+
+
+@pytest.mark.parametrize("hindrance", [refuse(504, "Timeout"), refuse(410, "Expired")], ids=["too new", "too old"])
+async def test_where_no_cache_is_as_new_the_list_is_read_as_it_is_now(
+    api: FakeApi, kube: Kube, hindrance: Responder
+) -> None:
+    api.script("GET", paths.pods("shop"), hindrance, answer(lambda: list_of([], 5)))
+    assert await kube.list_since("7", paths.pods("shop")) == Listing([], "5")
+    assert [one.query for one in api.requests][1:] == [{"limit": str(PAGE)}]
+
+
+@pytest.mark.parametrize(
+    ("versions", "latest"),
+    [((), ""), (("",), ""), (("9", "10"), "10"), (("", "7"), "7"), (("9", "abc"), ""), (("-1", "3"), "")],
+)
+def test_the_latest_version_is_found_where_versions_are_numbers(versions: tuple[str, ...], latest: str) -> None:
+    assert newest(*versions) == latest
 
 
 async def test_a_watch_is_read_whatever_the_pieces_it_comes_in(api: FakeApi, kube: Kube) -> None:

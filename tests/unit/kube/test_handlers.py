@@ -1,12 +1,21 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from statefulrollout.api import names
-from statefulrollout.handlers import PodHint, Sources, hear_rollouts, pod_hint_of, rollout_hint_of, stateful_set_hint_of
+from statefulrollout.handlers import (
+    PodHint,
+    RolloutHint,
+    Sources,
+    hear_rollouts,
+    pod_hint_of,
+    rollout_hint_of,
+    stateful_set_hint_of,
+)
 from statefulrollout.kube import paths
 from statefulrollout.kube.client import Kube
 from statefulrollout.kube.reflector import Key
@@ -137,13 +146,30 @@ def test_a_pod_that_starts_as_it_should_is_not_looked_at_for_every_step(status: 
     assert len(hint.conditions) == heard * len(steps)
 
 
-async def test_kopf_wakes_and_writes_nothing(api: FakeApi, kubeconfig: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_our_own_view_knows_already_wakes_nobody(heard: Heard) -> None:
+    key, hint = ("shop", "kv"), rollout_hint_of(rollout("kv"))
+
+    def hear_of(hint: RolloutHint, gone: bool = False) -> list[Key]:
+        heard.keys.clear()
+        heard.sources.hear_of(key, hint, gone)
+        return heard.keys
+
+    assert hear_of(hint) == [KVSTORE]
+    heard.rollout(rollout("kv"), "kv")
+    assert hear_of(hint) == []
+    assert hear_of(replace(hint, generation=2)) == [KVSTORE]
+    assert hear_of(hint, gone=True) == [KVSTORE]
+
+
+async def test_kopf_wakes_and_writes_nothing(
+    api: FakeApi, kube: Kube, kubeconfig: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
     for number in range(3):
         item = rollout(f"kv-{number}", target=f"kv-{number}")
         api.put(paths.statefulrollouts("shop", f"kv-{number}"), item)
     woken: list[Key] = []
-    kopf = asyncio.create_task(hear_rollouts(woken.append))
+    kopf = asyncio.create_task(hear_rollouts(Sources(kube, woken.append)))
     await until(lambda: len(woken) == 3, seconds=20)
     await until(lambda: api.seen("WATCH", ROLLOUTS) != [], seconds=20)
     kopf.cancel()

@@ -156,6 +156,7 @@ async def test_a_stream_that_ends_is_resumed_where_it_was(api: FakeApi, kube: Ku
     async with running(view):
         await view.until(("a", None, "Running"), ("a", "Running", None))
     assert watched_from(api) == ["100", "250"]
+    assert view.reflector.heard == "260"
     assert len(api.seen("GET", PODS)) == 1
 
 

@@ -19,14 +19,21 @@ from tests.builders import NOW, a_floor
 from tests.unit.kube.recorder import SET, Json, RecordedKube, a_cluster, a_raw_pod, a_raw_rollout, raw_floor, read_by
 
 BUDGETS = paths.poddisruptionbudgets("shop")
+PODS = paths.pods("shop")
 
 
 def a_memory(kube: RecordedKube, now: list[float]) -> Memory:
     return Memory(Isolation(lambda: NOW), Zones(kube, lambda: NOW), FloorMemory(lambda: now[0]))
 
 
+async def surveyed(kube: RecordedKube, seen: Snapshot, memory: Memory) -> Snapshot:
+    workload = await fetch_workload(kube, "shop", "db", memory.known)
+    kube.calls.clear()
+    return await survey(kube, seen, Rollouts((a_raw_rollout(),)), workload, memory)
+
+
 async def seen(kube: RecordedKube, memory: Memory, *rollouts: Json) -> Snapshot:
-    workload = await fetch_workload(kube, "shop", "db")
+    workload = await fetch_workload(kube, "shop", "db", memory.known)
     kube.calls.clear()
     snapshot = await observe(kube, Rollouts(rollouts or (a_raw_rollout(),), rollouts), workload, {}, memory)
     assert isinstance(snapshot, Snapshot)
@@ -78,8 +85,22 @@ async def test_between_two_looks_the_surroundings_are_read_where_a_pod_may_be_ch
     now[0] += TRUSTED_IN_MOTION_SECONDS - 1
     snapshot = await seen(kube, memory)
     assert (snapshot.surveyed, snapshot.floor, BUDGETS in read_by(kube)) == (False, None, False)
-    snapshot = await survey(kube, snapshot, Rollouts((a_raw_rollout(),)), memory)
+    snapshot = await surveyed(kube, snapshot, memory)
     assert (snapshot.surveyed, snapshot.floor) == (True, a_floor())
+
+
+async def test_whoever_may_be_chosen_is_looked_at_once_more_as_of_now() -> None:
+    kube, now = a_cluster(a_raw_pod("db-0")), [NOW]
+    memory = a_memory(kube, now)
+    await seen(kube, memory)
+    snapshot = await seen(kube, memory)
+    assert snapshot.pods[0].is_true("Ready")
+    later = a_raw_pod("db-0", metadata={"resourceVersion": "9000"}, status={"conditions": []})
+    kube.objects[f"{PODS}/db-0"] = later
+    snapshot = await surveyed(kube, snapshot, memory)
+    assert not snapshot.pods[0].is_true("Ready")
+    (listing,) = (call for call in kube.calls if call.path == PODS)
+    assert "resourceVersion" not in listing.params
 
 
 async def test_of_pods_at_rest_our_own_budgets_are_looked_at_until_they_stand_and_again_later() -> None:

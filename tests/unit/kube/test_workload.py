@@ -9,6 +9,7 @@ from statefulrollout.kube.workload import Known, fetch_rollouts, fetch_workload
 from tests.unit.kube.recorder import (
     LEDGER,
     PODS,
+    VERSION,
     Json,
     RecordedKube,
     a_cluster,
@@ -78,6 +79,19 @@ async def test_a_set_that_is_known_is_read_at_once_and_a_pod_of_the_same_version
     after = await fetch_workload(kube, "shop", "db", known)
     assert after.pods[0] is before.pods[0]
     assert after.pods[1].ip == "10.0.0.99"
+
+
+@pytest.mark.parametrize(
+    ("known", "heard", "since"), [("", "", None), ("", "1100", None), ("900", "", "900"), ("900", "1100", "1100")]
+)
+async def test_pods_are_not_older_than_what_is_known_and_at_first_as_they_are_now(
+    known: str, heard: str, since: str | None
+) -> None:
+    kube, known_so_far = a_cluster(a_raw_pod("db-0")), Known(selector="app=db", version=known)
+    await fetch_workload(kube, "shop", "db", known_so_far, heard)
+    (listing,) = (call for call in kube.calls if call.path == PODS)
+    assert listing.params.get("resourceVersion") == since
+    assert known_so_far.version == f"{VERSION}"
 
 
 async def test_a_set_that_was_made_anew_with_another_selector_is_read_by_that() -> None:
