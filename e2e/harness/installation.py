@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -35,10 +35,10 @@ class Installation:
 
     kubectl: Kubectl
 
-    def ensure(self, replicas: int = 1) -> None:
+    def ensure(self, replicas: int = 1, namespaces: Sequence[str] = ()) -> None:
         """Install the chart, or upgrade the release; an operator of the same image and chart goes on running.
 
-        One replica, so that whoever stops it stops all.
+        One replica, so that whoever stops it stops all; in all namespaces, unless some are named.
         """
         repository, _, tag = IMAGE.partition(":")
         values = [f"image.repository={repository}", f"image.tag={tag}", "image.pullPolicy=Never"]
@@ -48,6 +48,8 @@ class Installation:
         options = [
             "--set",
             f"replicas={replicas},exec.enabled=true",
+            "--set-json",
+            f"namespaces={json.dumps(namespaces)}",
             *(option for value in values for option in ("--set-string", value)),
         ]
         self.kubectl.helm("upgrade", "--install", RELEASE, str(CHART), "--namespace", NAMESPACE, "--create-namespace",
@@ -95,6 +97,17 @@ class Installation:
         try:
             self.ensure(replicas=2)
             self.await_ready(2)
+            yield
+        finally:
+            self.ensure()
+            self.await_ready()
+
+    @contextmanager
+    def confined_to(self, *namespaces: str) -> Iterator[None]:
+        """It looks at no other namespace for as long as the context lasts."""
+        try:
+            self.ensure(namespaces=namespaces)
+            self.await_ready()
             yield
         finally:
             self.ensure()

@@ -67,7 +67,7 @@ async def operate(settings: Settings) -> None:
         kube = await Kube.connect()
         stack.push_async_callback(kube.close)
         queue: WorkQueue[Key] = WorkQueue()
-        sources = Sources(kube, queue.wake_up)
+        sources = Sources(kube, queue.wake_up, settings.namespaces)
         leader = build_leader(kube, settings)
         certificates = Certificates(
             kube,

@@ -12,7 +12,7 @@ import asyncio
 import functools
 import random
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +23,7 @@ from statefulrollout.api import names
 from statefulrollout.errors import StatefulRolloutError
 from statefulrollout.kube import paths
 from statefulrollout.kube.client import Json, Kube
-from statefulrollout.kube.reflector import Key, Reflector
+from statefulrollout.kube.reflector import Key, Reflector, Scope
 
 Wake = Callable[[Key], None]
 
@@ -71,23 +71,27 @@ class Sources:
         rollouts: every StatefulRollout; runs on every replica.
         stateful_sets: every StatefulSet; runs on the leader.
         pods: the pods under the lid; runs on the leader.
+        namespaces: the only ones that are looked at; all where there is none.
     """
 
-    def __init__(self, kube: Kube, wake: Wake):
+    def __init__(self, kube: Kube, wake: Wake, namespaces: Sequence[str] = ()):
+        """Look at some namespaces, or at all where none is named."""
+        self.namespaces = namespaces
         self._wake = wake
         self._rollouts_by_target: dict[Key, set[Key]] = {}
+        everything, under_the_lid = Scope("", namespaces), Scope(f"{names.FENCED_LABEL}=true", namespaces)
         self.rollouts: Reflector[RolloutHint] = Reflector(
-            kube, paths.statefulrollouts, project=rollout_hint_of, on_change=self._rollout_changed
+            kube, paths.statefulrollouts, project=rollout_hint_of, on_change=self._rollout_changed, scope=everything
         )
         self.stateful_sets: Reflector[StatefulSetHint] = Reflector(
-            kube, paths.statefulsets, project=stateful_set_hint_of, on_change=self._stateful_set_changed
+            kube,
+            paths.statefulsets,
+            project=stateful_set_hint_of,
+            on_change=self._stateful_set_changed,
+            scope=everything,
         )
         self.pods: Reflector[PodHint] = Reflector(
-            kube,
-            paths.pods,
-            project=pod_hint_of,
-            on_change=self._pod_changed,
-            label_selector=f"{names.FENCED_LABEL}=true",
+            kube, paths.pods, project=pod_hint_of, on_change=self._pod_changed, scope=under_the_lid
         )
 
     def is_targeted(self, namespace: str, stateful_set: str) -> bool:
@@ -245,7 +249,8 @@ async def hear_rollouts(sources: Sources) -> None:
         registry=registry,
         identity=Identity(names.FIELD_MANAGER),
         standalone=True,
-        clusterwide=True,
+        clusterwide=not sources.namespaces,
+        namespaces=sources.namespaces,
         stop_flag=stop,
     )
     thread = loop.run_in_executor(None, run)

@@ -48,6 +48,10 @@ AGAIN = 0.05
 class Hearsay(Protocol):
     """What watches have shown so far."""
 
+    @property
+    def namespaces(self) -> Sequence[str]:
+        """The only ones that are looked at; all where there is none."""
+
     def rollouts_of(self, namespace: str, stateful_set: str) -> Sequence[str]:
         """Names of the StatefulRollouts of a StatefulSet."""
 
@@ -189,13 +193,14 @@ class Reconciler:
         Those are the targets of StatefulRollouts, those with a ledger, and the owners of pods under the lid.
         """
         keys: set[Key] = set()
-        for raw in await self._kube.list_all(paths.statefulrollouts()):
-            keys.add((raw["metadata"]["namespace"], raw["spec"]["targetRef"]["name"]))
-        for raw in await self._kube.list_all(paths.statefulrolloutledgers()):
-            keys.add((raw["metadata"]["namespace"], raw["metadata"]["name"]))
         under_the_lid = {"labelSelector": f"{names.FENCED_LABEL}=true"}
-        for raw in await self._kube.list_all(paths.pods(), params=under_the_lid):
-            owner = controller_of(raw["metadata"])
-            if owner is not None and owner["kind"] == "StatefulSet":
-                keys.add((raw["metadata"]["namespace"], owner["name"]))
+        for namespace in self._hearsay.namespaces or (None,):
+            for raw in await self._kube.list_all(paths.statefulrollouts(namespace)):
+                keys.add((raw["metadata"]["namespace"], raw["spec"]["targetRef"]["name"]))
+            for raw in await self._kube.list_all(paths.statefulrolloutledgers(namespace)):
+                keys.add((raw["metadata"]["namespace"], raw["metadata"]["name"]))
+            for raw in await self._kube.list_all(paths.pods(namespace), params=under_the_lid):
+                owner = controller_of(raw["metadata"])
+                if owner is not None and owner["kind"] == "StatefulSet":
+                    keys.add((raw["metadata"]["namespace"], owner["name"]))
         return sorted(keys)

@@ -5,14 +5,16 @@ What belongs to one rollout is in its StatefulRollout, never here. Durations are
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, StringConstraints, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from statefulrollout.errors import InvalidSettings
 
 PREFIX = "STATEFULROLLOUT_"
+
+Namespace = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
 
 
 class Settings(BaseSettings):
@@ -21,6 +23,9 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True)
 
     namespace: str = Field(min_length=1, description="the operator's own namespace")
+    namespaces: Annotated[tuple[Namespace, ...], NoDecode] = Field(
+        (), description="the only namespaces that it looks at, separated by commas; all of them where empty"
+    )
     pod_name: str = Field(min_length=1, description="the operator's own pod, through the downward API")
     lease_name: str = Field(min_length=1, description="the Lease that replicas compete for")
     lease_duration_seconds: int = Field(15, ge=3, le=300)
@@ -39,6 +44,11 @@ class Settings(BaseSettings):
     exec_enabled: bool = Field(default=False, description="whether hooks may run commands in pods")
     log_format: Literal["json", "console"] = "json"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @field_validator("namespaces", mode="before")
+    @classmethod
+    def _split(cls, text: object) -> object:
+        return [name.strip() for name in text.split(",") if name.strip()] if isinstance(text, str) else text
 
     @model_validator(mode="after")
     def _lease_times_fit(self) -> Self:

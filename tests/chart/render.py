@@ -28,6 +28,7 @@ ALL_ON: Values = {
     "image": {"repository": "statefulrollout", "tag": "1.2.3", "digest": "sha256:" + "0" * 64, "pullPolicy": "Always"},
     "imagePullSecrets": [{"name": "pull"}],
     "fullnameOverride": "sro",
+    "namespaces": ["shop", "web"],
     "crds": {"enabled": True, "keep": True},
     "lid": {"sharedControllerIdentity": True},
     "authorPolicy": {"enabled": True},
@@ -68,6 +69,7 @@ MATRIX: Mapping[str, Values] = {
     "one replica": {"replicas": 1},
     "CRDs not kept": {"crds": {"keep": False}},
     "certificates kept by others": {"webhook": {"existingSecret": "webhook-tls"}},
+    "some namespaces": {"namespaces": ["shop", "web"]},
     "part of another chart": {"global": {"anything": 1}},
 }
 

@@ -10,7 +10,7 @@ from pydantic.alias_generators import to_camel
 
 from statefulrollout.api import names
 from statefulrollout.api.walk import calls_of
-from tests.chart.render import CHART, MATRIX, NAMESPACE, RELEASE, Manifest, render, the
+from tests.chart.render import CHART, MATRIX, NAMESPACE, RELEASE, Manifest, call_helm, render, the
 from tests.chart.test_lid import value_of
 
 STATEFULSET = {"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "kvstore", "uid": "u", "controller": True}
@@ -60,6 +60,22 @@ def test_the_control_plane_and_the_operator_itself_are_left_alone() -> None:
         (rule,) = found["namespaceSelector"]["matchExpressions"]
         assert (rule["key"], rule["operator"]) == ("kubernetes.io/metadata.name", "NotIn")
         assert set(rule["values"]) == {"kube-system", NAMESPACE}
+
+
+def test_about_what_it_does_not_look_at_it_is_not_asked() -> None:
+    manifests = render({"namespaces": ["shop", "web"]})
+    for kind in ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"):
+        (found,) = the(manifests, kind)["webhooks"]
+        (rule,) = found["namespaceSelector"]["matchExpressions"]
+        assert (rule["operator"], rule["values"]) == ("In", ["shop", "web"])
+
+
+@pytest.mark.parametrize("namespace", ["kube-system", NAMESPACE])
+def test_a_namespace_that_it_could_not_look_at_is_refused(namespace: str) -> None:
+    result = call_helm(
+        "template", RELEASE, str(CHART), "--namespace", NAMESPACE, values={"namespaces": ["shop", namespace]}
+    )
+    assert f"namespaces: {namespace} cannot be one of them" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -129,7 +145,7 @@ def test_the_certificate_that_the_readme_shows_is_for_the_service_that_it_instal
     (block,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
     certificate = yaml.safe_load(block)
     (secret,) = re.findall(r"--set webhook.existingSecret=(\S+)", page)
-    (installed,) = set(re.findall(r"helm (?:upgrade --)?install (\S+) \S+ --namespace (\S+)", page))
+    (installed,) = set(re.findall(rf"helm (?:upgrade --)?install ({RELEASE}) \S+ --namespace (\S+)", page))
     service = the(render(), "Service")["metadata"]["name"]
     assert installed == (RELEASE, certificate["metadata"]["namespace"])
     assert certificate["spec"]["dnsNames"] == [f"{service}.{installed[1]}.svc"]

@@ -69,8 +69,10 @@ def test_everything_is_labelled_and_in_the_namespace_of_the_release(values: Mani
     for manifest in render(values):
         metadata = manifest["metadata"]
         assert metadata["labels"]["app.kubernetes.io/instance"] == "statefulrollout", manifest["kind"]
-        expected = None if manifest["kind"] in CLUSTER_WIDE else NAMESPACE
-        assert metadata.get("namespace") == expected, manifest["kind"]
+        expected = {None} if manifest["kind"] in CLUSTER_WIDE else {NAMESPACE}
+        if manifest["kind"] in ("Role", "RoleBinding"):
+            expected |= {*values.get("namespaces", ())}
+        assert metadata.get("namespace") in expected, manifest["kind"]
 
 
 @pytest.mark.parametrize("values", MATRIX.values(), ids=MATRIX)

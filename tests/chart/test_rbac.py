@@ -11,6 +11,7 @@ from tests.chart.render import MATRIX, NAMESPACE, Manifest, render, the
 
 GOLDEN = Path(__file__).with_name("golden") / "rbac.yaml"
 ROLES = ("ClusterRole", "Role")
+ROLE = "Role statefulrollout"
 COMMANDS = "pods/exec: create get"
 """The right that exec.enabled adds."""
 
@@ -46,9 +47,30 @@ def test_no_value_but_exec_widens_a_right() -> None:
     reviewed = {*yaml.safe_load(GOLDEN.read_text())["ClusterRole statefulrollout"], COMMANDS}
     assert COMMANDS in rights_of(render({"exec": {"enabled": True}}))["ClusterRole statefulrollout"]
     for name, values in MATRIX.items():
-        rights = next(r for role, r in rights_of(render(values)).items() if role.startswith("ClusterRole "))
+        elsewhere = [m for m in render(values) if m["metadata"].get("namespace") != NAMESPACE]
+        rights = [
+            line
+            for role, lines in rights_of(elsewhere).items()
+            if not role.endswith(("-view", "-edit"))
+            for line in lines
+        ]
+        assert rights
         wider = {line for line in rights if " only " not in line} - reviewed
         assert not wider, f"{name}: {wider}"
+
+
+def test_in_some_namespaces_it_may_do_there_what_it_may_else_do_everywhere() -> None:
+    manifests = render({"namespaces": ["shop", "web"]})
+    (there,) = rights_of([m for m in manifests if m["metadata"].get("namespace") == "shop"]).values()
+    assert rights_of([m for m in manifests if m["metadata"].get("namespace") == "web"]) == {ROLE: there}
+    (cluster,) = (r for role, r in rights_of(manifests).items() if role == "ClusterRole statefulrollout")
+    assert {line.split(":")[0].split(".")[0] for line in cluster} == {
+        "nodes", "persistentvolumes", "mutatingwebhookconfigurations", "validatingwebhookconfigurations",
+    }  # fmt: skip
+    assert sorted([*there, *cluster]) == rights_of(render())["ClusterRole statefulrollout"]
+    bindings = [m for m in manifests if m["kind"] == "RoleBinding"]
+    assert {m["metadata"]["namespace"] for m in bindings} == {"shop", "web", NAMESPACE}
+    assert {m["subjects"][0]["namespace"] for m in bindings} == {NAMESPACE}
 
 
 def test_a_secret_that_others_keep_is_only_read() -> None:
@@ -72,6 +94,6 @@ def test_every_role_of_the_operator_is_bound_to_its_account_and_to_nobody_else()
         manifests = render(values)
         account = the(manifests, "Deployment")["spec"]["template"]["spec"]["serviceAccountName"]
         bindings = [m for m in manifests if m["kind"] in ("ClusterRoleBinding", "RoleBinding")]
-        assert len(bindings) == 2
+        assert len(bindings) == 2 + len(values.get("namespaces", ()))
         for binding in bindings:
             assert binding["subjects"] == [{"kind": "ServiceAccount", "name": account, "namespace": NAMESPACE}]

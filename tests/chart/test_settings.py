@@ -27,6 +27,8 @@ def test_the_operator_can_start_with_what_the_chart_sets(values: Manifest, monke
     settings = load_settings().model_dump()
     for name, value in environment.items():
         read = settings[name.removeprefix(PREFIX).lower()]
+        if isinstance(read, tuple):
+            read = ",".join(read)
         assert (json.dumps(read) if isinstance(read, bool) else str(read)) == value
 
 

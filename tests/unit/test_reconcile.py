@@ -67,6 +67,7 @@ class Bench:
         self.leading = True
         self.now = NOW
         self.heard = ""
+        self.namespaces: list[str] = []
         self.reconciler = Reconciler(self.kube, self.hooks, self.events, self._check, self, lambda: self.now)
 
     def _check(self) -> None:
@@ -324,3 +325,7 @@ async def test_a_sweep_finds_whatever_bears_a_trace_of_us() -> None:
     assert await bench.reconciler.sweep() == [("front", "web"), ("shop", "db"), ("shop", "old")]
     (listing,) = (call for call in bench.kube.calls if call.path == paths.pods())
     assert listing.params["labelSelector"] == "statefulrollout.dev/fenced=true"
+    bench.kube.calls.clear()
+    bench.namespaces = ["shop"]
+    assert await bench.reconciler.sweep() == [("shop", "db"), ("shop", "old")]
+    assert all("/namespaces/shop/" in call.path for call in bench.kube.calls)

@@ -33,6 +33,14 @@ def test_what_the_chart_sets_is_read_and_the_rest_has_defaults(monkeypatch: pyte
     assert settings.webhook_certificates_kept_by == "operator"
 
 
+@pytest.mark.parametrize(("value", "names"), [("", ()), ("shop", ("shop",)), ("shop, web,", ("shop", "web"))])
+def test_namespaces_are_separated_by_commas(
+    monkeypatch: pytest.MonkeyPatch, value: str, names: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv(f"{PREFIX}NAMESPACES", value)
+    assert load_settings().namespaces == names
+
+
 @pytest.mark.parametrize("name", NEEDED)
 def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.delenv(PREFIX + name)
@@ -50,6 +58,7 @@ def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, name: str) ->
             "me",
             "KEPT_BY is wrong.*'operator' or 'others'.*others: its Secret is only read",
         ),
+        ("NAMESPACES", "shop,Web", "NAMESPACES is wrong.*match pattern.*got 'Web'.*separated by commas"),
         ("LOG_FORMAT", "xml", "LOG_FORMAT is wrong.*'json' or 'console'"),
         ("NAMESPACE", "", "NAMESPACE is wrong.*at least 1 character.*the operator's own namespace"),
         ("WORKERS", "0", "WORKERS is wrong.*greater than or equal to 1"),

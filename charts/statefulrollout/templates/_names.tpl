@@ -44,6 +44,18 @@ the same cluster is refused by Helm instead of taking over the first one's objec
 {{- end -}}
 {{- end }}
 
+{{/* Of the namespaces that the operator looks at. Nothing waits for it in its own, nor where the cluster's own pods are. */}}
+{{- define "statefulrollout.namespaceSelector" -}}
+{{- $never := list "kube-system" .Release.Namespace | uniq -}}
+{{- range .Values.namespaces }}{{ if has . $never }}
+{{- fail (printf "namespaces: %s cannot be one of them: the API server asks the operator nothing about pods there" .) }}
+{{- end }}{{ end -}}
+matchExpressions:
+  - key: kubernetes.io/metadata.name
+    operator: {{ ternary "In" "NotIn" (not (empty .Values.namespaces)) }}
+    values: {{ .Values.namespaces | default $never | toJson }}
+{{- end }}
+
 {{- define "statefulrollout.image" -}}
 {{- if .Values.image.digest -}}
 {{ .Values.image.repository }}@{{ .Values.image.digest }}

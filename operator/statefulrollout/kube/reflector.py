@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 import structlog
 
 from statefulrollout.errors import Gone, KubeError
-from statefulrollout.kube.client import Json, Kube
+from statefulrollout.kube.client import Json, Kube, newest
 from statefulrollout.kube.paths import Resource
 from statefulrollout.kube.telemetry import RELISTS
 
@@ -34,13 +35,20 @@ _SHORT_SECONDS = 1.0
 _LONGEST_WAIT = 30.0
 
 
+@dataclass(frozen=True)
+class Scope:
+    """Which objects: those that the label selector selects, in some namespaces, or in all where none is named."""
+
+    label_selector: str = ""
+    namespaces: Sequence[str] = ()
+
+
 class Reflector(Generic[T]):
-    """The objects of `resource`, in all namespaces, that have the label.
+    """The objects of `resource` that are in scope.
 
     Attributes:
         store: what `project` made of each object; read it, never write it.
-        synced: set once the first list is complete.
-        heard: the version of the last list or change that was taken in; empty before the first.
+        synced: set once the first list of each namespace is complete.
     """
 
     def __init__(
@@ -50,7 +58,7 @@ class Reflector(Generic[T]):
         *,
         project: Callable[[Json], T],
         on_change: Callable[[Key, T | None, T | None], None],
-        label_selector: str | None = None,
+        scope: Scope = Scope(),
         stall_seconds: float = STALL_SECONDS,
     ):
         """`on_change` gets the key and the projections before and after, None where there is none.
@@ -60,16 +68,27 @@ class Reflector(Generic[T]):
         """
         self.store: dict[Key, T] = {}
         self.synced = asyncio.Event()
-        self.heard = ""
+        self._namespaces: Sequence[str | None] = scope.namespaces or (None,)
+        self._heard: dict[str | None, str] = {}
         self._kube = kube
         self._resource = resource
         self._project = project
         self._on_change = on_change
-        self._params: Mapping[str, str] = {"labelSelector": label_selector} if label_selector else {}
+        self._params: Mapping[str, str] = {"labelSelector": scope.label_selector} if scope.label_selector else {}
         self._stall_seconds = stall_seconds
+
+    @property
+    def heard(self) -> str:
+        """The version of the last list or change that was taken in; empty before the first."""
+        return newest(*self._heard.values())
 
     async def run(self) -> None:
         """Keep the view until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for namespace in self._namespaces:
+                group.create_task(self._follow(namespace))
+
+    async def _follow(self, namespace: str | None) -> None:
         clock = asyncio.get_running_loop().time
         version: str | None = None
         errors = 0
@@ -77,11 +96,11 @@ class Reflector(Generic[T]):
             started = clock()
             try:
                 if version is None:
-                    version = await self._list()
+                    version = await self._list(namespace)
                     started = clock()
                 async with aclosing(
                     self._kube.watch(
-                        self._resource(),
+                        self._resource(namespace),
                         version,
                         params=self._params,
                         seconds=WATCH_SECONDS * random.uniform(0.8, 1.2),  # noqa: S311 - jitter, not a secret
@@ -89,7 +108,7 @@ class Reflector(Generic[T]):
                     )
                 ) as events:
                     async for event in events:
-                        version = self._apply(event)
+                        version = self._apply(namespace, event)
                 errors = 0
             except Gone:
                 version = None
@@ -103,28 +122,29 @@ class Reflector(Generic[T]):
             else:
                 errors = 0
 
-    async def _list(self) -> str:
+    async def _list(self, namespace: str | None) -> str:
         """Read everything, report every difference, and return the version to watch from."""
         RELISTS.labels(self._resource.plural).inc()
         seen: set[Key] = set()
         version = ""
-        async for page in self._kube.pages(self._resource(), params=self._params):
+        async for page in self._kube.pages(self._resource(namespace), params=self._params):
             for item in page.get("items") or ():
                 seen.add(_key_of(item))
                 self.keep(_key_of(item), self._project(item))
             version = page["metadata"]["resourceVersion"]
-        for key in [key for key in self.store if key not in seen]:
+        for key in [key for key in self.store if key not in seen and namespace in (None, key[0])]:
             self.keep(key, None)
-        self.heard = version
-        self.synced.set()
+        self._heard[namespace] = version
+        if len(self._heard) == len(self._namespaces):
+            self.synced.set()
         return version
 
-    def _apply(self, event: Json) -> str:
+    def _apply(self, namespace: str | None, event: Json) -> str:
         """Take one watch event in, and return the version it brings the view to."""
         item: Json = event["object"]
         version = str(item["metadata"]["resourceVersion"])
         if event["type"] != "BOOKMARK":
-            self.heard = version
+            self._heard[namespace] = version
             self.keep(_key_of(item), None if event["type"] == "DELETED" else self._project(item))
         return version
 

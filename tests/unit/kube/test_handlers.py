@@ -178,3 +178,20 @@ async def test_kopf_wakes_and_writes_nothing(
     assert {one.verb for one in api.requests} == {"GET", "WATCH"}
     # Nothing but the one resource: no namespaces, no definitions.
     assert {one.path for one in api.requests} <= {"/api", "/api/v1", "/apis", f"/apis/{names.API_VERSION}", ROLLOUTS}
+
+
+async def test_in_some_namespaces_kopf_looks_at_nothing_else(
+    api: FakeApi, kube: Kube, kubeconfig: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
+    for place in ("shop", "web", "other"):
+        item = rollout("kv")
+        item["metadata"]["namespace"] = place
+        api.put(paths.statefulrollouts(place, "kv"), item)
+    woken: list[Key] = []
+    kopf = asyncio.create_task(hear_rollouts(Sources(kube, woken.append, ["shop", "web"])))
+    await until(lambda: len(woken) == 2, seconds=20)
+    kopf.cancel()
+    await asyncio.gather(kopf, return_exceptions=True)
+    assert sorted(woken) == [("shop", "kvstore"), ("web", "kvstore")]
+    assert not api.seen("GET", ROLLOUTS)

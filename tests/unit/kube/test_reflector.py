@@ -9,7 +9,7 @@ import pytest
 
 from statefulrollout.kube import paths, reflector
 from statefulrollout.kube.client import Kube
-from statefulrollout.kube.reflector import Key, Reflector
+from statefulrollout.kube.reflector import Key, Reflector, Scope
 from tests.unit.kube.fake_api import FakeApi, Json, answer, hang, list_of, refuse, reset, stream
 from tests.unit.kube.waiting import until
 
@@ -78,7 +78,7 @@ async def test_a_list_and_what_follows_are_projected(api: FakeApi, kube: Kube) -
             then=hang,
         ),
     )
-    view = View(kube, label_selector="fenced=true")
+    view = View(kube, scope=Scope("fenced=true"))
     async with running(view):
         await view.until(
             ("a", None, "Running"),
@@ -129,6 +129,25 @@ async def test_a_forgotten_version_leads_to_a_new_list_with_its_deletions(api: F
         )
         await until(lambda: len(watched_from(api)) == 2)
     assert watched_from(api)[1] == str(api.version)
+
+
+async def test_some_namespaces_are_looked_at_each_by_itself(api: FakeApi, kube: Kube) -> None:
+    shop, web = paths.pods("shop"), paths.pods("web")
+    here: Json = {"metadata": {"namespace": "web", "name": "w", "resourceVersion": "50"}, "phase": "Running"}
+    api.script("GET", shop, answer(lambda: list_of([pod("a")], 60)), answer(lambda: list_of([], 90)))
+    api.script("GET", web, answer(lambda: list_of([here], 70)))
+    api.script(
+        "WATCH", shop, stream({"type": "ERROR", "object": {"code": 410, "reason": "Expired"}}), stream(then=hang)
+    )
+    api.script("WATCH", web, stream(then=hang))
+    view = View(kube, scope=Scope(namespaces=["shop", "web"]))
+    async with running(view):
+        await view.reflector.synced.wait()
+        assert view.reflector.store.keys() == {("shop", "a"), ("web", "w")}
+        await until(lambda: len(api.seen("WATCH", shop)) == 2)
+    assert view.reflector.store.keys() == {("web", "w")}
+    assert view.reflector.heard == "90"
+    assert not api.seen("GET", PODS)
 
 
 async def test_a_list_that_expires_between_pages_starts_over(api: FakeApi, kube: Kube) -> None:
