@@ -21,8 +21,6 @@ from e2e.harness.kubectl import Json, Kubectl
 ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "charts" / "statefulrollout"
 NAMESPACE = "statefulrollout"
-RELEASE = "statefulrollout"
-LEASE = "statefulrollout-leader"
 SELECTOR = "app.kubernetes.io/name=statefulrollout"
 IMAGE = "statefulrollout:dev"
 START_SECONDS = 120.0
@@ -31,9 +29,10 @@ LOOK_SECONDS = 0.1
 
 @dataclass(frozen=True)
 class Installation:
-    """The release in its namespace."""
+    """The release, in a namespace of the same name; the CRDs belong to the first."""
 
     kubectl: Kubectl
+    name: str = NAMESPACE
 
     def ensure(self, replicas: int = 1, namespaces: Sequence[str] = ()) -> None:
         """Install the chart, or upgrade the release; an operator of the same image and chart goes on running.
@@ -47,28 +46,28 @@ class Installation:
             values.append(f"podAnnotations.image={image}")
         options = [
             "--set",
-            f"replicas={replicas},exec.enabled=true",
+            f"replicas={replicas},exec.enabled=true,crds.enabled={json.dumps(self.name == NAMESPACE)}",
             "--set-json",
             f"namespaces={json.dumps(namespaces)}",
             *(option for value in values for option in ("--set-string", value)),
         ]
-        self.kubectl.helm("upgrade", "--install", RELEASE, str(CHART), "--namespace", NAMESPACE, "--create-namespace",
+        self.kubectl.helm("upgrade", "--install", self.name, str(CHART), "--namespace", self.name, "--create-namespace",
                           "--wait", "--timeout", f"{START_SECONDS:.0f}s", *options)  # fmt: skip
 
     def uninstall(self) -> None:
         """Remove the release, and wait until the operator has stopped."""
-        self.kubectl.helm("uninstall", RELEASE, "--namespace", NAMESPACE, "--wait")
+        self.kubectl.helm("uninstall", self.name, "--namespace", self.name, "--wait")
         self.wait_for("the operator's pods to be gone", lambda: not self.pods())
 
     def pods(self) -> list[Json]:
         """The operator's pods, those on their way out included."""
-        listed = self.kubectl.run("get", "pods", "-n", NAMESPACE, "-l", SELECTOR, "-o", "json")
+        listed = self.kubectl.run("get", "pods", "-n", self.name, "-l", SELECTOR, "-o", "json")
         items: list[Json] = json.loads(listed)["items"]
         return items
 
     def log(self, lines: int = 60) -> str:
         """The end of the log, of the container before this one too where it was killed."""
-        selection = ["logs", "-n", NAMESPACE, "-l", SELECTOR, f"--tail={lines}"]
+        selection = ["logs", "-n", self.name, "-l", SELECTOR, f"--tail={lines}"]
         before, now = self.kubectl.try_run(*selection, "--previous"), self.kubectl.try_run(*selection)
         return (f"{before.out}--- killed ---\n" if before.code == 0 else "") + now.out + now.err
 
@@ -145,7 +144,7 @@ class Installation:
 
     def holder(self) -> str:
         """Who holds the Lease: the pod's name and what is new with every start of its process; empty for nobody."""
-        lease = json.loads(self.kubectl.run("get", "lease", LEASE, "-n", NAMESPACE, "-o", "json"))
+        lease = json.loads(self.kubectl.run("get", "lease", f"{self.name}-leader", "-n", self.name, "-o", "json"))
         return str(lease["spec"].get("holderIdentity", ""))
 
     def leader(self) -> Json:
@@ -178,10 +177,10 @@ class Installation:
 
     def restart(self) -> None:
         """`kubectl rollout restart`: an upgrade of the operator; returns while it goes on."""
-        self.kubectl.run("rollout", "restart", "deployment", "-n", NAMESPACE, "-l", SELECTOR)
+        self.kubectl.run("rollout", "restart", "deployment", "-n", self.name, "-l", SELECTOR)
 
     def _scale(self, replicas: int) -> None:
-        self.kubectl.run("scale", "deployment", "-n", NAMESPACE, "-l", SELECTOR, f"--replicas={replicas}")
+        self.kubectl.run("scale", "deployment", "-n", self.name, "-l", SELECTOR, f"--replicas={replicas}")
 
     def _are_ready(self, replicas: int) -> bool:
         pods = self.pods()

@@ -25,8 +25,7 @@ from kubernetes.aio.client import Configuration
 
 from statefulrollout.api import names
 from statefulrollout.errors import ApiError, KubeError, Unavailable, api_error_of
-from statefulrollout.kube.paths import resource_of
-from statefulrollout.kube.telemetry import API_REQUESTS
+from statefulrollout.kube.telemetry import count_received, count_request
 
 Json = dict[str, Any]
 """One object as the API server sent it."""
@@ -41,7 +40,6 @@ PAGE = 500
 _CONNECT_SECONDS = 3.0
 _CACHE_SECONDS = 1.0
 """How long a cache of the API server may take to become as new as it is asked to be."""
-_VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 
 
 @dataclass(frozen=True)
@@ -153,7 +151,7 @@ class Kube:
                             raise
                     await asyncio.sleep(wait)
         except TimeoutError:
-            _count(method, path, params, "none")
+            count_request(method, path, params, "none")
             raise Unavailable(f"{method} {path}: no answer within {timeout:g} s") from None
         raise AssertionError("unreachable: the last try returns or raises")
 
@@ -222,11 +220,12 @@ class Kube:
             async with self._session.get(
                 self.host + path, params=query, headers=await self._headers(), timeout=timeout, allow_redirects=False
             ) as response:
-                _count("GET", path, query, str(response.status))
+                count_request("GET", path, query, str(response.status))
                 if response.status >= 300:
                     raise await _error_of(response, f"watch {path}")
                 rest = b""
                 async for chunk in response.content.iter_any():
+                    count_received("GET", path, query, len(chunk))
                     *lines, rest = (rest + chunk).split(b"\n")
                     for line in filter(None, lines):
                         event: Json = orjson.loads(line)
@@ -253,10 +252,10 @@ class Kube:
             async with self._session.ws_connect(
                 self.host + path, params=params, protocols=(protocol,), headers=await self._headers()
             ) as socket:
-                _count("POST", path, None, "101")
+                count_request("POST", path, None, "101")
                 yield socket
         except aiohttp.WSServerHandshakeError as error:
-            _count("POST", path, None, str(error.status))
+            count_request("POST", path, None, str(error.status))
             raise api_error_of(error.status, {"message": error.message}, request=f"POST {path}") from error
         except (aiohttp.ClientError, OSError) as error:
             raise Unavailable(f"POST {path}: {error!r}") from error
@@ -274,12 +273,14 @@ class Kube:
                 params=params,
                 allow_redirects=False,
             ) as response:
-                _count(method, path, params, str(response.status))
+                count_request(method, path, params, str(response.status))
                 if response.status >= 300:
                     raise await _error_of(response, request)
-                answer = orjson.loads(await response.read())
+                content = await response.read()
+                count_received(method, path, params, len(content))
+                answer = orjson.loads(content)
         except (aiohttp.ClientError, OSError) as error:
-            _count(method, path, params, "none")
+            count_request(method, path, params, "none")
             raise Unavailable(f"{request}: {error!r}") from error
         except ValueError as error:
             raise Unavailable(f"{request}: the answer is not JSON: {error}") from error
@@ -326,12 +327,3 @@ async def _error_of(response: aiohttp.ClientResponse, request: str) -> ApiError:
     except (KeyError, ValueError):
         retry_after = None
     return api_error_of(response.status, body, request=request, retry_after=retry_after)
-
-
-def _count(method: str, path: str, params: Mapping[str, str] | None, code: str) -> None:
-    resource, is_object = resource_of(path)
-    if method == "GET":
-        verb = "watch" if params and "watch" in params else "get" if is_object else "list"
-    else:
-        verb = _VERBS[method]
-    API_REQUESTS.labels(verb, resource, code).inc()

@@ -1,12 +1,16 @@
 """The operator's Prometheus metrics: few, each the answer to a question somebody asks at night.
 
-Only declared here; whoever does the thing counts it. Names end in their unit, labels have few values: never the name
+Whoever does the thing counts it. Names end in their unit, labels have few values: never the name
 of an object or a message. `docs/` and the alerts refer to these names.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics
+
+from statefulrollout.kube.paths import resource_of
 
 # A second series for the creation time of each counter, which nobody asks for.
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -17,6 +21,12 @@ API_REQUESTS = Counter(
     "statefulrollout_api_requests_total",
     "Requests to the API server; code is the HTTP status, or 'none' where no answer came.",
     ["verb", "resource", "code"],
+)
+
+API_RECEIVED = Counter(
+    "statefulrollout_api_received_bytes_total",
+    "Bytes of the API server's answers and of its watch events, without headers.",
+    ["verb", "resource"],
 )
 
 RELISTS = Counter(
@@ -54,3 +64,23 @@ EVICTION_REVIEWS = Counter(
 EVENTS_DROPPED = Counter(
     "statefulrollout_events_dropped_total", "Kubernetes events not written: too many for one object, or refused."
 )
+
+_VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
+
+
+def count_request(method: str, path: str, params: Mapping[str, str] | None, code: str) -> None:
+    """Count one request; `code` is the HTTP status of its answer, or `none`."""
+    API_REQUESTS.labels(*_labels_of(method, path, params), code).inc()
+
+
+def count_received(method: str, path: str, params: Mapping[str, str] | None, size: int) -> None:
+    """Count so many bytes of an answer."""
+    API_RECEIVED.labels(*_labels_of(method, path, params)).inc(size)
+
+
+def _labels_of(method: str, path: str, params: Mapping[str, str] | None) -> tuple[str, str]:
+    """The verb as Kubernetes calls it, and the resource."""
+    resource, is_object = resource_of(path)
+    if method == "GET":
+        return "watch" if params and "watch" in params else "get" if is_object else "list", resource
+    return _VERBS[method], resource

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import ssl
 from pathlib import Path
 
@@ -168,6 +169,21 @@ async def test_a_list_is_read_in_pages(api: FakeApi, kube: Kube) -> None:
     first, second = (one.query for one in api.requests)
     assert first == {"labelSelector": "a=b", "limit": str(PAGE)}
     assert second == {**first, "continue": "token"}
+
+
+async def test_what_is_received_is_counted_by_verb_and_resource(api: FakeApi, kube: Kube) -> None:
+    def received(verb: str) -> float:
+        labels = {"verb": verb, "resource": "pods"}
+        return REGISTRY.get_sample_value("statefulrollout_api_received_bytes_total", labels) or 0
+
+    before = received("list"), received("watch")
+    api.script("GET", paths.pods(), answer(lambda: list_of([], 7)))
+    sent = {"type": "ADDED", "object": {"metadata": {"name": "kvstore-0"}}}
+    api.script("WATCH", paths.pods(), stream(sent))
+    await kube.list_all(paths.pods())
+    assert [event async for event in kube.watch(paths.pods(), "7")] == [sent]
+    assert received("list") - before[0] == len(json.dumps({"items": [], "metadata": {"resourceVersion": "7"}}))
+    assert received("watch") - before[1] == len(json.dumps(sent)) + 1
 
 
 async def test_a_list_that_need_not_be_the_latest_is_read_whole_from_a_cache(api: FakeApi, kube: Kube) -> None:
