@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from bench import slow_application
 from bench.fake_nodes import MARK, TAINT
 from e2e.harness.kubectl import Json
 from statefulrollout.api import names
@@ -14,13 +15,17 @@ NAME = "db"
 
 @dataclass(frozen=True)
 class Case:
-    """A rollout to be measured; `budget` is how many pods may be away, times are those of one pod in seconds."""
+    """A rollout to be measured; `budget` is how many pods may be away, times are those of one pod in seconds.
+
+    `drains_for` is what the application takes over the drain of a pod; where it is 0, there is no hook.
+    """
 
     pods: int
     budget: int
     starts_after: float
     stops_after: float
     ours: bool
+    drains_for: float = 0.0
 
     @property
     def title(self) -> str:
@@ -31,18 +36,22 @@ class Case:
     @property
     def ideal_seconds(self) -> float:
         """The pods' own time under the budget, were nothing else to do."""
-        return math.ceil(self.pods / self.budget) * (self.starts_after + self.stops_after)
+        return math.ceil(self.pods / self.budget) * (self.drains_for + self.stops_after + self.starts_after)
 
 
 def build_rollout(case: Case, name: str = NAME) -> Json:
     """The StatefulRollout of the case."""
+    strategy: Json = {"maxUnavailable": case.budget, "soakSeconds": 0}
+    if case.budget >= case.pods:
+        strategy["allowFullOutage"] = True
     return {
         "apiVersion": names.API_VERSION,
         "kind": names.KIND,
         "metadata": {"name": name},
         "spec": {
             "targetRef": {"name": name},
-            "strategy": {"maxUnavailable": case.budget, "soakSeconds": 0},
+            "strategy": strategy,
+            **({"drain": slow_application.build_drain()} if case.drains_for else {}),
         },
     }
 

@@ -8,13 +8,12 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bench.cases import NAME, Case, build_rollout, build_stateful_set
-from bench.metrics import Cost, read_cost
+from bench.cluster import Cluster
+from bench.metrics import Cost, read_api_server_cpu, read_cost
 from bench.reaction import reactions_in
-from e2e.harness.api import Api
 from e2e.harness.completion import is_rolled_out
-from e2e.harness.installation import Installation
 from e2e.harness.journal import PODS, ROLLOUTS, STATEFUL_SETS, Change, Journal
-from e2e.harness.kubectl import Kubectl, list_of
+from e2e.harness.kubectl import list_of
 from e2e.harness.pods import Pod
 
 PATIENCE = 20
@@ -25,7 +24,7 @@ PATIENCE = 20
 class Result:
     """How long it took until every pod served at the new revision, and the most pods that were away at once.
 
-    `reactions` are in seconds, by kind.
+    `reactions` are in seconds, by kind. `cost` is the operator's, None where Kubernetes rolled alone.
     """
 
     case: Case
@@ -33,43 +32,43 @@ class Result:
     most_away: int
     cost: Cost | None
     reactions: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    api_server_cpu_seconds: float = 0.0
 
 
-def measure(kubectl: Kubectl, api: Api, installation: Installation, namespace: str, case: Case) -> Result:
+def measure(cluster: Cluster, namespace: str, case: Case) -> Result:
     """Make the set, change its template, and wait for the last pod. Raises NotSeenError."""
+    with Journal(cluster.api, namespace) as journal:
+        make(cluster, journal, case)
+        return roll(cluster, journal, case, version="2")
+
+
+def make(cluster: Cluster, journal: Journal, case: Case) -> None:
+    """Make the set, and wait until all its pods serve. Raises NotSeenError."""
+    objects = [build_stateful_set(case), *([build_rollout(case)] if case.ours else [])]
+    cluster.kubectl.run("apply", "-n", journal.namespace, "-f", "-", stdin=list_of(objects))
+    journal.wait("all pods to serve", lambda: _is_settled(journal, case),
+                 60 + PATIENCE * (1 + case.starts_after + case.pods / 10), lambda: _describe(journal))  # fmt: skip
+
+
+def roll(cluster: Cluster, journal: Journal, case: Case, version: str) -> Result:
+    """Change the template of a set that serves, and wait for the last pod. Raises NotSeenError."""
     patience = 60 + PATIENCE * max(case.ideal_seconds, case.pods / case.budget)
-    with Journal(api, namespace) as journal:
-        objects = [build_stateful_set(case), *([build_rollout(case)] if case.ours else [])]
-        kubectl.run("apply", "-n", namespace, "-f", "-", stdin=list_of(objects))
-        journal.wait("all pods to serve", lambda: _is_settled(journal, case),
-                     60 + PATIENCE * (1 + case.starts_after + case.pods / 10), lambda: _describe(journal))  # fmt: skip
-        old = {pod.uid for pod in _pods(journal)}
-        before, mark = read_cost(kubectl, installation) if case.ours else None, len(journal.changes)
-        began = time.monotonic()
-        kubectl.run("apply", "-n", namespace, "-f", "-", stdin=list_of([build_stateful_set(case, version="2")]))
-        journal.wait("all pods to serve anew", lambda: _serving(journal, old) == case.pods, patience,
+    old = {pod.uid for pod in _pods(journal)}
+    before, mark = read_cost(cluster) if case.ours else None, len(_history(journal))
+    api_server_before, began = read_api_server_cpu(cluster), time.monotonic()
+    changed = list_of([build_stateful_set(case, version)])
+    cluster.kubectl.run("apply", "-n", journal.namespace, "-f", "-", stdin=changed)
+    journal.wait("all pods to serve anew", lambda: _serving(journal, old) == case.pods, patience,
+                 lambda: _describe(journal))  # fmt: skip
+    seconds = time.monotonic() - began
+    if case.ours:
+        journal.wait("the rollout to say that it is over", lambda: _is_settled(journal, case), 60,
                      lambda: _describe(journal))  # fmt: skip
-        seconds = time.monotonic() - began
-        if case.ours:
-            journal.wait("the rollout to say that it is over", lambda: _is_settled(journal, case), 60,
-                         lambda: _describe(journal))  # fmt: skip
-        cost = read_cost(kubectl, installation).since(before) if before else None
-        history = journal.history()
-        reactions = reactions_in(history, mark) if case.ours and case.budget == 1 else {}
-        return Result(case, seconds, most_away(history[mark:]), cost, reactions)
-
-
-def _pods(journal: Journal) -> list[Pod]:
-    return [Pod(raw) for raw in journal.items(PODS)]
-
-
-def _serving(journal: Journal, except_for: Collection[str] = ()) -> int:
-    return sum(pod.ready and pod.uid not in except_for for pod in _pods(journal))
-
-
-def _is_settled(journal: Journal, case: Case) -> bool:
-    target, rollout = journal.find(STATEFUL_SETS, NAME) or {}, journal.find(ROLLOUTS, NAME) or {}
-    return is_rolled_out(target, _pods(journal), rollout if case.ours else None)
+    api_server_cpu = read_api_server_cpu(cluster) - api_server_before
+    cost = read_cost(cluster).since(before) if before else None
+    history = _history(journal)
+    reactions = reactions_in(history, mark) if case.ours and case.budget == 1 else {}
+    return Result(case, seconds, most_away(history[mark:]), cost, reactions, api_server_cpu)
 
 
 def most_away(changes: Iterable[Change]) -> int:
@@ -82,6 +81,28 @@ def most_away(changes: Iterable[Change]) -> int:
             (missing.discard if serves else missing.add)(change.name)
             most = max(most, len(missing))
     return most
+
+
+def _history(journal: Journal) -> list[Change]:
+    """What happened to the set and its pods, beside whatever else is in the namespace."""
+    return [change for change in journal.history() if change.plural != PODS or _is_ours(change.name)]
+
+
+def _pods(journal: Journal) -> list[Pod]:
+    return [pod for pod in map(Pod, journal.items(PODS)) if _is_ours(pod.name)]
+
+
+def _is_ours(pod: str) -> bool:
+    return pod.rpartition("-")[0] == NAME
+
+
+def _serving(journal: Journal, except_for: Collection[str] = ()) -> int:
+    return sum(pod.ready and pod.uid not in except_for for pod in _pods(journal))
+
+
+def _is_settled(journal: Journal, case: Case) -> bool:
+    target, rollout = journal.find(STATEFUL_SETS, NAME) or {}, journal.find(ROLLOUTS, NAME) or {}
+    return is_rolled_out(target, _pods(journal), rollout if case.ours else None)
 
 
 def _describe(journal: Journal) -> str:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
-from bench.__main__ import as_json, cases_of, table_of
 from bench.cases import Case, build_rollout, build_stateful_set
+from bench.figures import assert_within_budget, medians_of
 from bench.measuring import Result, most_away
-from bench.metrics import Cost
+from bench.metrics import Cost, cost_of, cpu_seconds_in
 from bench.reaction import REACTIONS, percentile, reactions_in
+from bench.suites import MEASURES, SIZES, cases_of
+from bench.tables import figures_of, table_of
 from e2e.harness.journal import PODS, STATEFUL_SETS, Change
 from statefulrollout.api import names
 from statefulrollout.core.validation import parse_spec
@@ -71,9 +74,37 @@ def test_a_table_has_the_median_and_the_spread_of_each_case() -> None:
     results = [Result(ONE, seconds, 1, cost) for seconds in (320.0, 310.0, 400.0)]
     line = table_of(results).splitlines()[-1]
     assert line == (
-        "| 100 pods (2 s to start, 1 s to stop), budget 1, StatefulRollout | 320.0 (310.0-400.0) | 300 | 1 | 4.0 | 50 |"
+        "| 100 pods (2 s to start, 1 s to stop), budget 1, StatefulRollout | 320.0 (310.0-400.0) | 300 | 1 | 3.0 | 50 |"
     )
-    assert as_json(results[0])["idealSeconds"] == 300
+
+
+def test_the_figures_of_a_rollout_are_by_pod_and_by_the_ideal() -> None:
+    cost = Cost(Counter({"list pods": 300, "create events": 100}), 5.0)
+    figures = figures_of(Result(ONE, 330.0, 1, cost))
+    assert figures == {
+        "pods": 100,
+        "seconds": 330.0,
+        "mostAway": 1,
+        "idealSeconds": 300,
+        "timesIdeal": 1.1,
+        "requestsPerPod": 3.0,
+        "cpuMillisecondsPerPod": 50.0,
+    }
+
+
+def test_the_figures_of_repetitions_are_medians_of_those_that_have_them() -> None:
+    assert medians_of([{"a": 1.0, "b": 7.0}, {"a": 5.0}, {"a": 2.0}]) == {"a": 2.0, "b": 7.0}
+
+
+def test_more_pods_away_than_may_be_fails_a_benchmark() -> None:
+    assert_within_budget(5, 5)
+    with pytest.raises(AssertionError, match="6 pods of a set were away, 5 may be"):
+        assert_within_budget(5, 6)
+
+
+def test_every_suite_has_a_size_and_something_to_measure() -> None:
+    assert set(MEASURES) < set(SIZES)
+    assert all(list(cases_of(suite, size.pods)) for suite, size in SIZES.items() if suite not in MEASURES)
 
 
 def a_moment(name: str, at: float, *true: str) -> Change:
@@ -107,3 +138,30 @@ def test_a_percentile_is_one_of_the_values(percent: float, value: float) -> None
 def test_what_something_cost_is_the_difference_of_two_looks() -> None:
     before, after = Cost(Counter({"get pods": 2}), 1.0), Cost(Counter({"get pods": 5, "list pods": 1}), 1.5)
     assert after.since(before) == Cost(Counter({"get pods": 3, "list pods": 1}), 0.5)
+
+
+METRICS = """
+# TYPE process_cpu_seconds_total counter
+process_cpu_seconds_total 1.5
+# TYPE statefulrollout_api_requests_total counter
+statefulrollout_api_requests_total{code="200",resource="pods",verb="list"} 2.0
+statefulrollout_api_requests_total{code="410",resource="pods",verb="list"} 1.0
+"""
+BYTES = """# TYPE statefulrollout_api_received_bytes_total counter
+statefulrollout_api_received_bytes_total{resource="pods",verb="list"} 4096.0
+"""
+
+
+def cost_in(text: str) -> Cost:
+    return cost_of(sample for family in text_string_to_metric_families(text) for sample in family.samples)
+
+
+def test_what_the_operator_cost_is_in_its_metrics() -> None:
+    assert cost_in(METRICS) == Cost(Counter({"list pods": 3}), 1.5)
+    assert cost_in(METRICS + BYTES).received == Counter({"list pods": 4096})
+
+
+def test_the_cpu_time_of_the_api_server_is_one_line_of_its_metrics() -> None:
+    assert cpu_seconds_in("# HELP process_cpu_seconds_total CPU\nprocess_cpu_seconds_total 12.25\nup 1\n") == 12.25
+    with pytest.raises(AssertionError):
+        cpu_seconds_in("up 1")

@@ -1,0 +1,53 @@
+"""Which suites there are, what each of them rolls, and how large it is unless somebody says otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from bench.cases import Case
+from bench.cluster import Cluster
+from bench.figures import Figures
+from bench.hooks import measure_hooks
+from bench.scale import measure_scale
+
+PACES = {"instant": (0.0, 0.0), "lifelike": (2.0, 1.0)}
+"""By suite: how many seconds a pod takes to start and to stop."""
+GROWTH = "growth"
+GROWS = (10, 100, 1000, 10_000)
+
+Measure = Callable[[Cluster, int], Iterator[Figures]]
+MEASURES: Mapping[str, Measure] = {"hooks": measure_hooks, "scale": measure_scale}
+"""Suites that are more than single rollouts, each with what measures it for so many pods."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """So many pods in a set, or in all, and how often everything is measured."""
+
+    pods: int
+    repeat: int
+
+
+SIZES: Mapping[str, Size] = {
+    "instant": Size(100, 3),
+    "lifelike": Size(20, 1),
+    GROWTH: Size(1000, 1),
+    "hooks": Size(200, 1),
+    "scale": Size(1000, 1),
+}
+"""All suites in the order in which they are run, as large as what fits into 20 minutes on two cores."""
+
+
+def cases_of(suite: str, pods: int) -> Iterator[Case]:
+    """One pod at a time, beside Kubernetes alone, and a tenth of them; Kubernetes' own batches are off by default."""
+    if suite == GROWTH:
+        sizes = (size for size in GROWS if size <= pods)
+        yield from (Case(size, size // 10, 0.0, 0.0, ours=True) for size in sizes)
+        return
+    starts_after, stops_after = PACES[suite]
+    one = Case(pods, 1, starts_after, stops_after, ours=True)
+    yield replace(one, ours=False)
+    yield one
+    if pods >= 20:
+        yield replace(one, budget=pods // 10)
