@@ -9,6 +9,7 @@ from bench.cases import Case
 from bench.cluster import Cluster
 from bench.figures import Figures
 from bench.hooks import measure_hooks
+from bench.hot import measure_hot
 from bench.scale import measure_scale
 
 PACES = {"instant": (0.0, 0.0), "lifelike": (2.0, 1.0)}
@@ -17,7 +18,7 @@ GROWTH = "growth"
 GROWS = (10, 100, 1000, 10_000)
 
 Measure = Callable[[Cluster, int], Iterator[Figures]]
-MEASURES: Mapping[str, Measure] = {"hooks": measure_hooks, "scale": measure_scale}
+MEASURES: Mapping[str, Measure] = {"hooks": measure_hooks, "hot": measure_hot, "scale": measure_scale}
 """Suites that are more than single rollouts, each with what measures it for so many pods."""
 
 
@@ -34,6 +35,7 @@ SIZES: Mapping[str, Size] = {
     "lifelike": Size(20, 1),
     GROWTH: Size(1000, 1),
     "hooks": Size(200, 1),
+    "hot": Size(40, 1),
     "scale": Size(1000, 1),
 }
 """All suites in the order in which they are run, as large as what fits into 20 minutes on two cores."""

@@ -14,12 +14,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import IO, TypeVar
 
 from e2e.harness.kubectl import Json, Kubectl
 
 REQUEST_SECONDS = 30.0
 CONTENT_TYPES = {"PATCH": "application/merge-patch+json"}
+STRATEGIC_PATCH = "application/strategic-merge-patch+json"
 BUSY_SECONDS = 30.0
 """How long a read is repeated that the API server puts off, as it does for a resource that was just defined."""
 
@@ -46,11 +47,11 @@ class Api:
         """Read a JSON document, later where the API server says so. Raises ApiRefusedError."""
         return _once_it_is_time(lambda: self.send("GET", path))
 
-    def send(self, method: str, path: str, body: object = None) -> Json:
-        """Make one request (a PATCH is a JSON merge patch). Raises ApiRefusedError."""
+    def send(self, method: str, path: str, body: object = None, content_type: str | None = None) -> Json:
+        """Make one request (a PATCH is a JSON merge patch unless its type says otherwise). Raises ApiRefusedError."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=REQUEST_SECONDS)
         try:
-            headers = {"Content-Type": CONTENT_TYPES.get(method, "application/json")}
+            headers = {"Content-Type": content_type or CONTENT_TYPES.get(method, "application/json")}
             connection.request(method, path, None if body is None else json.dumps(body), headers)
             answer = connection.getresponse()
             text = answer.read().decode()
@@ -110,10 +111,10 @@ def pod_path(namespace: str, pod: str, port: int, path: str) -> str:
 
 
 @contextmanager
-def open_api(kubectl: Kubectl) -> Iterator[Api]:
-    """Run the proxy for as long as the context lasts."""
+def open_api(kubectl: Kubectl, log: IO[str] | None = None) -> Iterator[Api]:
+    """Run the proxy for as long as the context lasts; what it says of requests that failed goes to the log."""
     argv = [str(kubectl.program), "--kubeconfig", str(kubectl.kubeconfig), "proxy", "--port=0"]
-    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, env={**os.environ}) as proxy:
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=log, text=True, env={**os.environ}) as proxy:
         try:
             line = proxy.stdout.readline() if proxy.stdout else ""
             yield Api(int(line.rpartition(":")[2]))
