@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,15 +19,26 @@ STOP_SECONDS = 20.0
 
 @contextmanager
 def fake_nodes(kubectl: Kubectl, count: int) -> Iterator[None]:
-    """So many of them, for as long as the context lasts."""
+    """So many of them, for as long as the context lasts. Raises BlockingIOError: another run has its own there."""
     names = [f"fake-{number}" for number in range(count)]
-    with _kwok(kubectl):
+    with _alone(), _kwok(kubectl):
         kubectl.apply(*(_node(name) for name in names))
         try:
             kubectl.run("wait", "--for=condition=Ready", *(f"node/{name}" for name in names), "--timeout=60s")
             yield
         finally:
             kubectl.run("delete", "node", *names, "--ignore-not-found")
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """One run at a time on this machine: two would play each other's nodes, and the first to end deletes them."""
+    with (cache.folder() / "bench.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise BlockingIOError(f"another benchmark runs on this machine: {lock.name} is locked") from error
+        yield
 
 
 @contextmanager

@@ -54,6 +54,22 @@ def reactions_in(changes: Iterable[Change], first: int = 0) -> Mapping[str, Sequ
     return found
 
 
+def first_deed(changes: Iterable[Change], after: float) -> float | None:
+    """When the operator first did something to a pod that was heard of after this time; None where it did nothing."""
+    pods = dict[str, Pod]()
+    for change in changes:
+        if change.plural != PODS:
+            continue
+        before, now = pods.get(change.name), Pod(change.item)
+        if change.gone:
+            pods.pop(change.name, None)
+            continue
+        pods[change.name] = now
+        if change.at > after and before and any(deed(before, now) for _, deed in REACTIONS.values()):
+            return change.at
+    return None
+
+
 def percentile(values: Sequence[float], percent: float) -> float:
     """The smallest of the values that so many percent of them do not exceed."""
     return sorted(values)[max(0, math.ceil(len(values) * percent / 100) - 1)]

@@ -11,6 +11,7 @@ from bench.figures import Figures
 from bench.hooks import measure_hooks
 from bench.hot import measure_hot
 from bench.scale import measure_scale
+from bench.storm import measure_storm
 
 PACES = {"instant": (0.0, 0.0), "lifelike": (2.0, 1.0)}
 """By suite: how many seconds a pod takes to start and to stop."""
@@ -18,7 +19,12 @@ GROWTH = "growth"
 GROWS = (10, 100, 1000, 10_000)
 
 Measure = Callable[[Cluster, int], Iterator[Figures]]
-MEASURES: Mapping[str, Measure] = {"hooks": measure_hooks, "hot": measure_hot, "scale": measure_scale}
+MEASURES: Mapping[str, Measure] = {
+    "hooks": measure_hooks,
+    "hot": measure_hot,
+    "scale": measure_scale,
+    "storm": measure_storm,
+}
 """Suites that are more than single rollouts, each with what measures it for so many pods."""
 
 
@@ -37,6 +43,7 @@ SIZES: Mapping[str, Size] = {
     "hooks": Size(200, 1),
     "hot": Size(40, 1),
     "scale": Size(1000, 1),
+    "storm": Size(1000, 1),
 }
 """All suites in the order in which they are run, as large as what fits into 20 minutes on two cores."""
 
