@@ -14,6 +14,7 @@ SEEDS ?= 12
 MINUTES ?= 5
 EVERY ?= 8
 RESUME ?=
+GATES ?=
 VENV := .venv
 BIN := $(VENV)/bin
 SYNCED := $(VENV)/.synced
@@ -110,8 +111,8 @@ generate: setup ## Write the CRDs, the API reference and the chart's copy from t
 	$(BIN)/python -m statefulrollout.api.crd --docs docs
 	cp crds/*.yaml charts/statefulrollout/files/crds/
 
-cluster: setup ## Make a Kubernetes cluster on this machine, or make sure that it is there
-	$(CLUSTER) up
+cluster: setup ## Make a Kubernetes cluster on this machine, or make sure that it is there: GATES= (feature gates, when made)
+	$(CLUSTER) up $(GATES:%=--feature-gate %)
 
 images: setup ## Build the images of the operator and of the sample application, and load them into the cluster
 	base=$$($(CLUSTER) base-image)

@@ -2,8 +2,8 @@
 
     python -m bench [--pods N] [--repeat N] [SUITE ...]
 
-Every comparison is made within one repetition, side after side: the machine is not always as fast. Writes
-build/bench.json and prints tables.
+Every comparison of two sides is made within one repetition, one after the other: the machine is not always as fast.
+Writes build/bench.json and prints tables.
 """
 
 from __future__ import annotations
@@ -13,44 +13,26 @@ import json
 import os
 import platform
 import signal
+import subprocess
 import sys
-from collections import defaultdict
-from dataclasses import dataclass, field
 from pathlib import Path
 
+from bench.cases import keeps_batches
 from bench.cluster import Cluster
 from bench.fake_nodes import fake_nodes
-from bench.figures import Figures, lines_of, medians_of
-from bench.measuring import Result, measure
+from bench.figures import lines_of
+from bench.found import Found
+from bench.measuring import measure
 from bench.suites import GROWS, GROWTH, MEASURES, SIZES, Size, cases_of
-from bench.tables import figures_of, reactions_of, requests_of, table_of
+from bench.tables import report_of
 from e2e.harness.api import open_api
 from e2e.harness.installation import Installation
 from e2e.harness.kubectl import Kubectl
 from e2e.harness.namespaces import Namespaces
 
 RESULT = Path("build") / "bench.json"
+PROXY_LOG = Path("build") / "bench-proxy.log"
 NODES = 5
-
-
-@dataclass
-class Found:
-    """What a run has found so far: the repetitions of each case by suite and title, and what went wrong."""
-
-    results: list[Result] = field(default_factory=list)
-    repetitions: dict[str, dict[str, list[Figures]]] = field(default_factory=lambda: defaultdict(dict))
-    failures: list[str] = field(default_factory=list)
-
-    def add(self, suite: str, title: str, figures: Figures) -> None:
-        """One repetition of one case."""
-        self.repetitions[suite].setdefault(title, []).append(figures)
-
-    def medians(self) -> dict[str, dict[str, Figures]]:
-        """The figures of each case, by suite and title."""
-        return {
-            suite: {title: medians_of(each) for title, each in cases.items()}
-            for suite, cases in self.repetitions.items()
-        }
 
 
 def main() -> int:
@@ -61,25 +43,29 @@ def main() -> int:
     kubectl, found = Kubectl.located(), Found()
     installation = Installation(kubectl)
     installation.ensure()
-    with open_api(kubectl) as api, fake_nodes(kubectl, NODES):
-        cluster = Cluster(kubectl, api, installation, Namespaces(kubectl))
+    RESULT.parent.mkdir(exist_ok=True)
+    with PROXY_LOG.open("w") as log, open_api(kubectl, log) as api, fake_nodes(kubectl, NODES):
+        cluster, batches = Cluster(kubectl, api, installation, Namespaces(kubectl)), keeps_batches(kubectl)
         for suite, default in SIZES.items():
             if suite in (chosen.suites or SIZES):
                 size = Size(chosen.pods or default.pods, chosen.repeat or default.repeat)
                 try:
-                    _run(cluster, suite, size, found)
-                except AssertionError as failure:
+                    _run(cluster, suite, size, batches, found)
+                except (AssertionError, OSError, subprocess.SubprocessError) as failure:
                     print(f"{suite} FAILED: {failure}", flush=True)
-                    found.failures.append(suite)
+                    found.failed.append(suite)
+    _report(found)
+    return int(bool(found.exceeded() or found.failed))
+
+
+def _report(found: Found) -> None:
+    """Print everything, and write it to build/."""
     machine = f"{os.cpu_count()} cores, {platform.machine()}, load average {os.getloadavg()[0]:.1f} at the end"
-    RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(json.dumps({"machine": machine, "figures": found.medians()}, indent=1))
-    if found.results:
-        print(f"\n{table_of(found.results)}\n{requests_of(found.results)}\n{reactions_of(found.results)}")
+    RESULT.write_text(json.dumps({"machine": machine, "figures": found.figures()}, indent=1))
+    for suite, results in found.results.items():
+        print(f"\n{suite}\n\n{report_of(results, found.not_allowed[suite])}")
     print(f"\n{machine}; {RESULT}")
-    exceeded = [each.case.title for each in found.results if each.case.ours and each.most_away > each.case.budget]
-    print("".join(f"\nBUDGET EXCEEDED: {title}" for title in exceeded))
-    return int(bool(exceeded or found.failures))
+    print("".join(f"BUDGET EXCEEDED: {title}\n" for title in found.exceeded()), end="")
 
 
 def _parse() -> argparse.Namespace:
@@ -94,6 +80,9 @@ def _parse() -> argparse.Namespace:
     sizes = ", ".join(f"{suite} {size.pods} x{size.repeat}" for suite, size in SIZES.items())
     parser.add_argument("--pods", type=int, help=f"how many pods a set has, or there are (default: {sizes})")
     parser.add_argument("--repeat", type=int, help="how often everything is measured")
+    parser.add_argument(
+        "--record", action="store_true", help="keep the figures in bench/recorded.json, to be committed"
+    )
     chosen = parser.parse_args()
     if any(number is not None and number < 1 for number in (chosen.pods, chosen.repeat)):
         parser.error("--pods and --repeat must be at least 1")
@@ -102,7 +91,7 @@ def _parse() -> argparse.Namespace:
     return chosen
 
 
-def _run(cluster: Cluster, suite: str, size: Size, found: Found) -> None:
+def _run(cluster: Cluster, suite: str, size: Size, batches: bool, found: Found) -> None:
     """Measure one suite as often as asked. Raises AssertionError, with what was measured before in `found`."""
     for _ in range(size.repeat):
         if suite in MEASURES:
@@ -113,10 +102,13 @@ def _run(cluster: Cluster, suite: str, size: Size, found: Found) -> None:
             found.add(suite, title, all_figures)
             continue
         for case in cases_of(suite, size.pods):
+            if case.is_batch_of_kubernetes and not batches:
+                if case not in found.not_allowed[suite]:
+                    found.not_allowed[suite].append(case)
+                continue
             with cluster.namespace("bench") as namespace:
                 result = measure(cluster, namespace, case)
-            found.results.append(result)
-            found.add(suite, case.title, figures_of(result))
+            found.results[suite].append(result)
             print(f"{case.title}: {result.seconds:.1f} s", flush=True)
 
 

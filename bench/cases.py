@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import dataclass
 
 from bench import slow_application
 from bench.fake_nodes import MARK, TAINT
-from e2e.harness.kubectl import Json
+from e2e.harness.kubectl import Json, Kubectl
 from statefulrollout.api import names
 
 NAME = "db"
@@ -32,6 +33,11 @@ class Case:
         """The case in words."""
         pace = f"{self.starts_after:g} s to start, {self.stops_after:g} s to stop" if self.starts_after else "instant"
         return f"{self.pods} pods ({pace}), budget {self.budget}, {'StatefulRollout' if self.ours else 'native'}"
+
+    @property
+    def is_batch_of_kubernetes(self) -> bool:
+        """Whether Kubernetes alone shall take more than one pod at a time, which not every API server lets it."""
+        return not self.ours and self.budget > 1
 
     @property
     def ideal_seconds(self) -> float:
@@ -64,6 +70,7 @@ def build_stateful_set(case: Case, version: str = "1", name: str = NAME) -> Json
         "bench/stops-after": _duration(case.stops_after),
     }
     labels = {"app": name}
+    batches = {"updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": case.budget}}}
     return {
         "apiVersion": "apps/v1",
         "kind": "StatefulSet",
@@ -72,6 +79,7 @@ def build_stateful_set(case: Case, version: str = "1", name: str = NAME) -> Json
             "replicas": case.pods,
             "serviceName": name,
             "podManagementPolicy": "Parallel",
+            **(batches if case.is_batch_of_kubernetes else {}),
             "selector": {"matchLabels": labels},
             "template": {
                 "metadata": {"labels": labels, "annotations": annotations},
@@ -83,6 +91,17 @@ def build_stateful_set(case: Case, version: str = "1", name: str = NAME) -> Json
             },
         },
     }
+
+
+def keeps_batches(kubectl: Kubectl) -> bool:
+    """Whether the API server keeps `maxUnavailable` of a StatefulSet: else Kubernetes goes one pod at a time.
+
+    It drops the field without a word where its feature gate MaxUnavailableStatefulSet is off, as it is by default up
+    to Kubernetes 1.35. Nothing is created. Raises CommandFailedError.
+    """
+    asked = build_stateful_set(Case(2, 2, 0.0, 0.0, ours=False))
+    answer = kubectl.run("create", "--dry-run=server", "-o", "json", "-f", "-", stdin=json.dumps(asked))
+    return "maxUnavailable" in json.loads(answer)["spec"]["updateStrategy"]["rollingUpdate"]
 
 
 def _duration(seconds: float) -> str:

@@ -49,14 +49,13 @@ SIZES: Mapping[str, Size] = {
 
 
 def cases_of(suite: str, pods: int) -> Iterator[Case]:
-    """One pod at a time, beside Kubernetes alone, and a tenth of them; Kubernetes' own batches are off by default."""
+    """One pod at a time, and a tenth of them, each beside Kubernetes alone."""
     if suite == GROWTH:
         sizes = (size for size in GROWS if size <= pods)
         yield from (Case(size, size // 10, 0.0, 0.0, ours=True) for size in sizes)
         return
     starts_after, stops_after = PACES[suite]
     one = Case(pods, 1, starts_after, stops_after, ours=True)
-    yield replace(one, ours=False)
-    yield one
-    if pods >= 20:
-        yield replace(one, budget=pods // 10)
+    for budget in (1, pods // 10) if pods >= 20 else (1,):
+        yield replace(one, budget=budget, ours=False)
+        yield replace(one, budget=budget)

@@ -54,6 +54,13 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     command = commands.add_parser("up", help="make the cluster, or make sure that it is there")
+    command.add_argument(
+        "--feature-gate",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="switch on a feature gate of Kubernetes in a cluster that is made; one that is there stays as it is",
+    )
     command.set_defaults(answer=up)
 
     command = commands.add_parser("load", help="put images of the local Docker engine on all nodes")
@@ -93,7 +100,7 @@ def up(chosen: argparse.Namespace) -> None:
             existing_cluster.require_usable(chosen.kubeconfig)
             return
         engine.ensure_engine()
-        cluster = KindCluster(chosen.name)
+        cluster = KindCluster(chosen.name, tuple(chosen.feature_gate))
         lifecycle.ensure_cluster(cluster)
     say(f"cluster {cluster.name} is up. To work with it:")
     say(f"  export KUBECONFIG={cluster.kubeconfig} PATH={tools.folder()}:$PATH")

@@ -38,9 +38,13 @@ class State(enum.Enum):
 
 @dataclass(frozen=True)
 class KindCluster:
-    """One cluster, by name. Its kubeconfig is a file of its own: the user's is never touched."""
+    """One cluster, by name. Its kubeconfig is a file of its own: the user's is never touched.
+
+    `feature_gates` are those of Kubernetes that are on when it is made, beside its defaults.
+    """
 
     name: str
+    feature_gates: tuple[str, ...] = ()
 
     @property
     def kubeconfig(self) -> Path:
@@ -85,7 +89,7 @@ class KindCluster:
     def create(self, image: str, *, own_image: bool) -> None:
         """Make the cluster from `image`; `own_image` brings no network add-on, so pods are connected here."""
         kind = tools.ensure_kind()
-        config = json.dumps(build_config(own_image=own_image)).encode()
+        config = json.dumps(build_config(own_image=own_image, feature_gates=self.feature_gates)).encode()
         settings = cache.folder() / f"{self.name}-kind.json"
         settings.write_bytes(config)
         named: list[str | Path] = ["--name", self.name, "--kubeconfig", self.kubeconfig]
@@ -181,7 +185,7 @@ def state_of(listed: Sequence[str]) -> State:
     return State.RUNNING if set(states) == {"running"} else State.STOPPED
 
 
-def build_config(*, own_image: bool) -> dict[str, object]:
+def build_config(*, own_image: bool, feature_gates: Sequence[str] = ()) -> dict[str, object]:
     """kind's configuration of the cluster.
 
     Kubernetes refuses cgroup v1 unless told not to; on cgroup v2 the setting means nothing. Its controllers and its
@@ -194,6 +198,7 @@ def build_config(*, own_image: bool) -> dict[str, object]:
     return {
         "kind": "Cluster",
         "apiVersion": "kind.x-k8s.io/v1alpha4",
+        "featureGates": dict.fromkeys(feature_gates, True),
         "networking": {"disableDefaultCNI": own_image, "podSubnet": pod_network.POD_SUBNET},
         "kubeadmConfigPatches": [json.dumps(patch) for patch in (kubelet, control_plane)],
         "nodes": [{"role": role} for role in ROLES],

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from bench.cases import Case, build_rollout, build_stateful_set
+from bench.cases import Case, build_rollout, build_stateful_set, keeps_batches
 from bench.figures import assert_within_budget, medians_of
-from bench.measuring import Result, most_away
+from bench.measuring import most_away
 from bench.metrics import Cost, cost_of, cpu_seconds_in
 from bench.reaction import REACTIONS, percentile, reactions_in
 from bench.suites import MEASURES, SIZES, cases_of
-from bench.tables import figures_of, table_of
 from e2e.harness.journal import PODS, STATEFUL_SETS, Change
+from e2e.harness.kubectl import Kubectl
 from statefulrollout.api import names
 from statefulrollout.core.validation import parse_spec
 
@@ -35,7 +38,7 @@ def test_the_ideal_is_the_time_of_the_pods_themselves(budget: int, seconds: floa
     ("suite", "pods", "found"),
     [
         ("instant", 10, [(10, 1, False), (10, 1, True)]),
-        ("instant", 100, [(100, 1, False), (100, 1, True), (100, 10, True)]),
+        ("instant", 100, [(100, 1, False), (100, 1, True), (100, 10, False), (100, 10, True)]),
         ("growth", 1500, [(10, 1, True), (100, 10, True), (1000, 100, True)]),
     ],
 )
@@ -55,6 +58,29 @@ def test_what_is_rolled_is_what_the_operator_accepts() -> None:
     }
 
 
+def test_kubernetes_alone_is_asked_for_the_same_batches() -> None:
+    one, many = replace(ONE, ours=False), replace(ONE, ours=False, budget=10)
+    assert "updateStrategy" not in build_stateful_set(replace(ONE, budget=10))["spec"]
+    assert "updateStrategy" not in build_stateful_set(one)["spec"]
+    assert build_stateful_set(many)["spec"]["updateStrategy"]["rollingUpdate"] == {"maxUnavailable": 10}
+
+
+@dataclass(frozen=True)
+class OneApiServer(Kubectl):
+    """Answers a dry run with what it keeps of the update strategy."""
+
+    kept: dict[str, int]
+
+    def run(self, *args: str, stdin: str | None = None, seconds: float = 0.0) -> str:
+        assert "--dry-run=server" in args
+        return json.dumps({"spec": {"updateStrategy": {"rollingUpdate": self.kept}}})
+
+
+@pytest.mark.parametrize("kept", [{"partition": 0}, {"partition": 0, "maxUnavailable": 2}])
+def test_an_api_server_says_itself_whether_it_lets_kubernetes_take_many(kept: dict[str, int]) -> None:
+    assert keeps_batches(OneApiServer(Path(), Path(), kept)) == ("maxUnavailable" in kept)
+
+
 def test_pods_are_away_until_another_one_of_their_name_is_ready_and_each_set_counts_for_itself() -> None:
     changes = [
         a_change("a-0", ready=False),
@@ -67,29 +93,6 @@ def test_pods_are_away_until_another_one_of_their_name_is_ready_and_each_set_cou
     assert most_away(changes) == 1
     assert most_away([*changes, a_change("a-1", ready=False)]) == 2
     assert most_away([]) == 0
-
-
-def test_a_table_has_the_median_and_the_spread_of_each_case() -> None:
-    cost = Cost(Counter({"list pods": 300, "create events": 100}), 5.0)
-    results = [Result(ONE, seconds, 1, cost) for seconds in (320.0, 310.0, 400.0)]
-    line = table_of(results).splitlines()[-1]
-    assert line == (
-        "| 100 pods (2 s to start, 1 s to stop), budget 1, StatefulRollout | 320.0 (310.0-400.0) | 300 | 1 | 3.0 | 50 |"
-    )
-
-
-def test_the_figures_of_a_rollout_are_by_pod_and_by_the_ideal() -> None:
-    cost = Cost(Counter({"list pods": 300, "create events": 100}), 5.0)
-    figures = figures_of(Result(ONE, 330.0, 1, cost))
-    assert figures == {
-        "pods": 100,
-        "seconds": 330.0,
-        "mostAway": 1,
-        "idealSeconds": 300,
-        "timesIdeal": 1.1,
-        "requestsPerPod": 3.0,
-        "cpuMillisecondsPerPod": 50.0,
-    }
 
 
 def test_the_figures_of_repetitions_are_medians_of_those_that_have_them() -> None:

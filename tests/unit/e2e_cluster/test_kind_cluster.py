@@ -39,6 +39,14 @@ def test_only_our_own_image_goes_without_the_network_add_on_of_kind() -> None:
     assert own["nodes"] == [{"role": "control-plane"}, {"role": "worker"}, {"role": "worker"}]
 
 
+def test_feature_gates_are_those_of_kubernetes_unless_named() -> None:
+    assert kind_cluster.build_config(own_image=True)["featureGates"] == {}
+    named = kind_cluster.build_config(own_image=True, feature_gates=["MaxUnavailableStatefulSet"])
+    assert named["featureGates"] == {"MaxUnavailableStatefulSet": True}
+    chosen = cli.build_parser().parse_args(["up", "--feature-gate", "A", "--feature-gate", "B"])
+    assert chosen.feature_gate == ["A", "B"]
+
+
 def test_a_node_is_told_its_own_range_first_and_never_a_route_to_itself() -> None:
     ranges = {"c-worker2": "10.244.2.0/24", "c-worker": "10.244.1.0/24", "c-control-plane": "10.244.0.0/24"}
     assert pod_network.build_node_routes("c-worker", ranges) == (
