@@ -125,8 +125,8 @@ e2e: setup ## The scenarios on the real cluster: side by side, then one by one t
 	    --durations 20
 	$(BIN)/pytest e2e/scenarios -m operator_down --durations 20
 
-bench: cluster images ## How long rollouts take and what they cost, on fake nodes, beside Kubernetes alone: N= (pods) SUITE= REPEAT=
-	$(BIN)/python -m bench $(if $(N),--pods $(N)) $(if $(REPEAT),--repeat $(REPEAT)) $(SUITE)
+bench: cluster images ## How long rollouts take and what they cost, on fake nodes, beside Kubernetes alone: N= (pods) SUITE= REPEAT= RECORD=1
+	$(BIN)/python -m bench $(if $(N),--pods $(N)) $(if $(REPEAT),--repeat $(REPEAT)) $(if $(RECORD),--record) $(SUITE)
 
 recipes: cluster images ## The systems of docs/recipes under load, with StatefulRollout and with Kubernetes alone, and the figures
 	base=$$($(CLUSTER) base-image)

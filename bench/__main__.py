@@ -1,9 +1,9 @@
 """Runs benchmarks on the cluster that `make cluster` made.
 
-    python -m bench [--pods N] [--repeat N] [SUITE ...]
+    python -m bench [--pods N] [--repeat N] [--record] [SUITE ...]
 
 Every comparison of two sides is made within one repetition, one after the other: the machine is not always as fast.
-Writes build/bench.json and prints tables.
+Writes build/bench.json, and prints tables and how the figures compare with those of the recorded run.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import signal
 import subprocess
 import sys
@@ -23,6 +22,7 @@ from bench.fake_nodes import fake_nodes
 from bench.figures import lines_of
 from bench.found import Found
 from bench.measuring import measure
+from bench.recorded import Recorded, as_json, comparison_of, describe_machine, read, record
 from bench.suites import GROWS, GROWTH, MEASURES, SIZES, Size, cases_of
 from bench.tables import report_of
 from e2e.harness.api import open_api
@@ -54,18 +54,23 @@ def main() -> int:
                 except (AssertionError, OSError, subprocess.SubprocessError) as failure:
                     print(f"{suite} FAILED: {failure}", flush=True)
                     found.failed.append(suite)
-    _report(found)
+    _report(found, keep=chosen.record)
     return int(bool(found.exceeded() or found.failed))
 
 
-def _report(found: Found) -> None:
-    """Print everything, and write it to build/."""
-    machine = f"{os.cpu_count()} cores, {platform.machine()}, load average {os.getloadavg()[0]:.1f} at the end"
-    RESULT.write_text(json.dumps({"machine": machine, "figures": found.figures()}, indent=1))
+def _report(found: Found, *, keep: bool) -> None:
+    """Print everything, write it to build/, and record what was measured to its end if it shall be kept."""
+    figures, machine, load = found.figures(), describe_machine(), os.getloadavg()[0]
+    RESULT.write_text(json.dumps({suite: as_json(Recorded(machine, load, each)) for suite, each in figures.items()}))
     for suite, results in found.results.items():
         print(f"\n{suite}\n\n{report_of(results, found.not_allowed[suite])}")
-    print(f"\n{machine}; {RESULT}")
+    print("\n".join(comparison_of(read(), figures, machine)))
+    print(f"\n{machine}, load average {load:.1f} at the end; {RESULT}")
     print("".join(f"BUDGET EXCEEDED: {title}\n" for title in found.exceeded()), end="")
+    if keep:
+        whole = {suite: each for suite, each in figures.items() if suite not in found.failed}
+        record(whole, machine, load)
+        print(f"recorded: {', '.join(whole) or 'nothing'}")
 
 
 def _parse() -> argparse.Namespace:
