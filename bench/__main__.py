@@ -21,6 +21,7 @@ from bench.cluster import Cluster
 from bench.fake_nodes import fake_nodes
 from bench.figures import lines_of
 from bench.found import Found
+from bench.growth import draw_growth
 from bench.measuring import measure
 from bench.recorded import Recorded, as_json, comparison_of, describe_machine, read, record
 from bench.suites import GROWS, GROWTH, MEASURES, SIZES, Size, cases_of
@@ -71,6 +72,8 @@ def _report(found: Found, *, keep: bool) -> None:
         whole = {suite: each for suite, each in figures.items() if suite not in found.failed}
         record(whole, machine, load)
         print(f"recorded: {', '.join(whole) or 'nothing'}")
+        if GROWTH in whole:
+            draw_growth()
 
 
 def _parse() -> argparse.Namespace:
