@@ -14,6 +14,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from bench.cases import keeps_batches
@@ -50,11 +51,13 @@ def main() -> int:
         for suite, default in SIZES.items():
             if suite in (chosen.suites or SIZES):
                 size = Size(chosen.pods or default.pods, chosen.repeat or default.repeat)
+                began = time.monotonic()
                 try:
                     _run(cluster, suite, size, batches, found)
                 except (AssertionError, OSError, subprocess.SubprocessError) as failure:
                     print(f"{suite} FAILED: {failure}", flush=True)
                     found.failed.append(suite)
+                print(f"{suite}: {time.monotonic() - began:.0f} s in all", flush=True)
     _report(found, keep=chosen.record)
     return int(bool(found.exceeded() or found.failed))
 
