@@ -12,7 +12,7 @@ from math import ceil, floor, log10
 
 WIDTH, HEIGHT = 440, 300
 """Of one panel, in pixels."""
-LEFT, RIGHT, TOP, BOTTOM = 58, 16, 44, 46
+LEFT, RIGHT, TOP, BOTTOM = 58, 28, 44, 46
 PANELS_OF_A_ROW = 2
 INK, GRID, LINE = "#7d8590", "#7d859040", "#3b82d0"
 
@@ -64,7 +64,7 @@ def draw(panels: Sequence[Panel]) -> str:
 def _panel(panel: Panel) -> Iterator[str]:
     x = _axis([pods for pods, _ in panel.points], LEFT, WIDTH - LEFT - RIGHT)
     y = _axis([value for _, value in [*panel.points, *panel.line]], HEIGHT - BOTTOM, -(HEIGHT - TOP - BOTTOM))
-    yield f'<text x="{LEFT}" y="24" font-size="14" font-weight="bold">{escape(panel.title)}</text>'
+    yield f'<text x="{LEFT}" y="24" font-size="13" font-weight="bold">{escape(panel.title)}</text>'
     for at, label in x.marks():
         yield f'<path d="M{at:.1f} {TOP}V{HEIGHT - BOTTOM}" stroke="{GRID}"/>'
         yield f'<text x="{at:.1f}" y="{HEIGHT - BOTTOM + 18}" text-anchor="middle">{label}</text>'

@@ -5,15 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-from bench.cases import Case, build_rollout, build_stateful_set
-from bench.cluster import LONGEST_SECONDS, Cluster
+from bench.cases import Case
+from bench.cluster import Cluster
 from bench.figures import Figures, assert_within_budget
 from bench.flapping import Flapping
 from bench.measuring import Result, make, roll
 from bench.metrics import read_cost, read_gauges
+from bench.sets import apply_sets, await_sets
 from e2e.harness.journal import Journal
-from e2e.harness.kubectl import list_of
-from statefulrollout.api import names
 
 NAME = "hot"
 ALONE_SECONDS = 30.0
@@ -29,7 +28,8 @@ def measure_hot(cluster: Cluster, pods: int) -> Iterator[Figures]:
     """
     case = Case(pods, 1, 0.0, 0.0, ours=True)
     with cluster.namespace("bench-hot") as namespace, Journal(cluster.api, namespace) as journal:
-        _make_hot(cluster, namespace, case)
+        apply_sets(cluster, namespace, case, [NAME])
+        await_sets(cluster, namespace)
         make(cluster, journal, case)
         hot = [f"{NAME}-{number}" for number in range(pods)]
         yield _flap_alone(cluster, namespace, hot)
@@ -46,13 +46,6 @@ def measure_hot(cluster: Cluster, pods: int) -> Iterator[Figures]:
         "besideCpuMillisecondsPerPod": _cpu_milliseconds(beside),
         "besideFlapsPerSecond": flaps / beside.seconds,
     }
-
-
-def _make_hot(cluster: Cluster, namespace: str, case: Case) -> None:
-    objects = [build(case, name=NAME) for build in (build_stateful_set, build_rollout)]
-    cluster.kubectl.run("apply", "-n", namespace, "-f", "-", stdin=list_of(objects))
-    ready = ["wait", "--for=condition=Ready", "-n", namespace, f"{names.PLURAL}.{names.GROUP}/{NAME}"]
-    cluster.kubectl.run(*ready, f"--timeout={LONGEST_SECONDS:.0f}s", seconds=LONGEST_SECONDS + 10)
 
 
 def _rolled(cluster: Cluster, journal: Journal, case: Case, version: str) -> Result:

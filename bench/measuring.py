@@ -17,7 +17,7 @@ from e2e.harness.kubectl import list_of
 from e2e.harness.pods import Pod
 
 PATIENCE = 20
-"""How many times its ideal a rollout may take, or seconds for each batch if those are more; and a minute beside."""
+"""How many times its ideal a rollout may take, or seconds for each batch, or for ten pods; and a minute beside."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def make(cluster: Cluster, journal: Journal, case: Case) -> None:
 
 def roll(cluster: Cluster, journal: Journal, case: Case, version: str) -> Result:
     """Change the template of a set that serves, and wait for the last pod. Raises NotSeenError."""
-    patience = 60 + PATIENCE * max(case.ideal_seconds, case.pods / case.budget)
+    patience = 60 + PATIENCE * max(case.ideal_seconds, case.pods / min(case.budget, 10))
     old = {pod.uid for pod in _pods(journal)}
     before, mark = read_cost(cluster) if case.ours else None, len(_history(journal))
     api_server_before, began = read_api_server_cpu(cluster), time.monotonic()

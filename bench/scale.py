@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 
-from bench.cases import Case, build_rollout, build_stateful_set
+from bench.cases import build_stateful_set
 from bench.cluster import LONGEST_SECONDS, Cluster
 from bench.figures import Figures, assert_within_budget
 from bench.measuring import most_away
 from bench.metrics import read_cost, read_gauges
-from e2e.harness.completion import is_accepted
-from e2e.harness.journal import ROLLOUTS, STATEFUL_SETS, Journal
+from bench.sets import CASE, PODS_OF_A_SET, are_accepted, many_sets
+from e2e.harness.journal import Journal
 from e2e.harness.kubectl import list_of
-from statefulrollout.api import names
 
-PODS_OF_A_SET = 50
-SETS_OF_A_NAMESPACE = 20
 AT_REST_SECONDS = 60.0
-CASE = Case(PODS_OF_A_SET, PODS_OF_A_SET // 10, 0.0, 0.0, ours=True)
 _LOOK_SECONDS = 0.5
 
 
@@ -32,34 +27,6 @@ def measure_scale(cluster: Cluster, pods: int) -> Iterator[Figures]:
         yield _rest(cluster)
         first, rolled = next(iter(spaces.items()))
         yield _roll(cluster, first, rolled)
-
-
-@contextmanager
-def many_sets(cluster: Cluster, pods: int) -> Iterator[dict[str, Sequence[str]]]:
-    """So many pods in sets of 50, at least one set, all serving: the names of the sets by their namespace."""
-    sets = [f"db-{number}" for number in range(max(1, pods // PODS_OF_A_SET))]
-    spaces: dict[str, Sequence[str]] = {}
-    try:
-        for start in range(0, len(sets), SETS_OF_A_NAMESPACE):
-            some = sets[start : start + SETS_OF_A_NAMESPACE]
-            spaces[cluster.namespaces.create("bench-many")] = some
-        for namespace, names_there in spaces.items():
-            objects = [build(CASE, name=name) for name in names_there for build in (build_rollout, build_stateful_set)]
-            cluster.kubectl.run("apply", "-n", namespace, "-f", "-", stdin=list_of(objects))
-        for namespace in spaces:
-            ready = ["wait", "--for=condition=Ready", "-n", namespace, "--all", f"{names.PLURAL}.{names.GROUP}"]
-            cluster.kubectl.run(*ready, f"--timeout={LONGEST_SECONDS:.0f}s", seconds=LONGEST_SECONDS + 10)
-        yield spaces
-    finally:
-        for namespace in spaces:
-            cluster.namespaces.delete(namespace)
-        cluster.namespaces.await_gone(LONGEST_SECONDS)
-
-
-def are_accepted(journal: Journal, sets: Sequence[str]) -> bool:
-    """Whether the revision of every one of these sets is."""
-    found = ((journal.find(STATEFUL_SETS, name) or {}, journal.find(ROLLOUTS, name) or {}) for name in sets)
-    return all(is_accepted(target, rollout) for target, rollout in found)
 
 
 def _start_up(cluster: Cluster, sets: int) -> Figures:

@@ -16,7 +16,7 @@ from bench.measuring import most_away
 from bench.memory import read_peak_mib, reset_peak
 from bench.metrics import read_cost, read_gauges
 from bench.reaction import first_deed
-from bench.scale import CASE, PODS_OF_A_SET, are_accepted, many_sets
+from bench.sets import CASE, PODS_OF_A_SET, are_accepted, many_sets
 from e2e.harness.api import ApiRefusedError
 from e2e.harness.control_plane import BACK_SECONDS, ControlPlane
 from e2e.harness.executioner import Executioner
