@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 
 from bench.cluster import Cluster
-from e2e.harness.installation import NAMESPACE
 
 _RESET = "open('/proc/1/clear_refs', 'w').write('5')"
 _READ = "print(open('/proc/1/status').read())"
@@ -31,4 +30,4 @@ def peak_mib_in(status: str) -> float:
 
 def _run(cluster: Cluster, program: str) -> str:
     pod = cluster.installation.leader()["metadata"]["name"]
-    return cluster.kubectl.run("exec", "-n", NAMESPACE, pod, "--", "python", "-c", program)
+    return cluster.kubectl.run("exec", "-n", cluster.installation.name, pod, "--", "python", "-c", program)

@@ -12,7 +12,6 @@ from prometheus_client.samples import Sample
 
 from bench.cluster import Cluster
 from e2e.harness.api import pod_path
-from e2e.harness.installation import NAMESPACE
 
 METRICS_PORT = 8080
 _CPU_SECONDS = re.compile(r"^process_cpu_seconds_total (\S+)$", re.MULTILINE)
@@ -72,7 +71,7 @@ def read_gauges(cluster: Cluster) -> dict[str, float]:
 def samples(cluster: Cluster) -> Iterator[Sample]:
     """The leader's metrics, one by one. Raises AssertionError where nobody leads."""
     pod = cluster.installation.leader()["metadata"]["name"]
-    text = cluster.kubectl.run("get", "--raw", pod_path(NAMESPACE, pod, METRICS_PORT, "/metrics"))
+    text = cluster.kubectl.run("get", "--raw", pod_path(cluster.installation.name, pod, METRICS_PORT, "/metrics"))
     for family in text_string_to_metric_families(text):
         yield from family.samples
 

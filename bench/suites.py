@@ -11,6 +11,7 @@ from bench.figures import Figures
 from bench.hooks import measure_hooks
 from bench.hot import measure_hot
 from bench.scale import measure_scale
+from bench.shards import measure_shards
 from bench.storm import measure_storm
 
 PACES = {"instant": (0.0, 0.0), "lifelike": (2.0, 1.0)}
@@ -24,6 +25,7 @@ MEASURES: Mapping[str, Measure] = {
     "hot": measure_hot,
     "scale": measure_scale,
     "storm": measure_storm,
+    "shards": measure_shards,
 }
 """Suites that are more than single rollouts, each with what measures it for so many pods."""
 
@@ -44,6 +46,7 @@ SIZES: Mapping[str, Size] = {
     "hot": Size(40, 1),
     "scale": Size(1000, 1),
     "storm": Size(1000, 1),
+    "shards": Size(2000, 1),
 }
 """All suites in the order in which they are run, as large as what fits into 20 minutes on two cores."""
 
