@@ -39,7 +39,7 @@ class Size:
 
 
 SIZES: Mapping[str, Size] = {
-    "instant": Size(100, 3),
+    "instant": Size(100, 1),
     "lifelike": Size(20, 1),
     GROWTH: Size(1000, 1),
     "hooks": Size(200, 1),
