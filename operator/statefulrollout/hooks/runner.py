@@ -24,8 +24,8 @@ from statefulrollout.hooks.replies import NoReply, Outcome
 Key = tuple[str, str]
 """Namespace and name of a StatefulSet."""
 
-MOST_REQUESTS = 64
-"""Requests in flight at one time, over all rollouts."""
+MOST_REQUESTS = 800
+"""Requests in flight at one time, over all rollouts: a process may have 1,024 files open at least, and has others."""
 
 SHARE = 4
 """No rollout takes more than one part in so many of them, so that one that hangs does not starve the others."""

@@ -14,7 +14,7 @@ import os
 import random
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -38,8 +38,8 @@ APPLY_PATCH = "application/apply-patch+yaml"
 TRIES = 3
 PAGE = 500
 _CONNECT_SECONDS = 3.0
-_CACHE_SECONDS = 1.0
-"""How long a cache of the API server may take to become as new as it is asked to be."""
+_NO_SUCH_CACHE = (410, 504)
+"""Where the API server's cache is not, or has not become within three seconds, as new as it was asked for."""
 
 
 @dataclass(frozen=True)
@@ -178,13 +178,16 @@ class Kube:
     async def list_since(self, version: str, path: str, *, params: Mapping[str, str] | None = None) -> Listing:
         """Read a whole list that is not older than `version`: a cache of the API server may answer.
 
-        Where none is known to be as new within a second, or `version` is empty, it is read as it is now.
+        Where the API server says that none is as new, or `version` is empty, it is read as it is now.
         """
         if version:
             query = {**(params or {}), "resourceVersion": version, "resourceVersionMatch": "NotOlderThan"}
-            with suppress(KubeError):
-                page = await self.call("GET", path, params=query, timeout=_CACHE_SECONDS)
+            try:
+                page = await self.call("GET", path, params=query, timeout=30.0)
                 return Listing(page.get("items") or [], page["metadata"]["resourceVersion"])
+            except ApiError as error:
+                if error.status not in _NO_SUCH_CACHE:
+                    raise
         items: list[Json] = []
         async for page in self.pages(path, params=params):
             items += page.get("items") or ()
