@@ -178,7 +178,7 @@ MUTANTS = (
         "kube/workload.py",
         'params={"labelSelector": selector})',
         'params={"labelSelector": selector, "resourceVersion": "0"})',
-        FAILURES + "test_a_pod_that_dies_by_itself_is_counted_at_once",
+        ROLLOUTS + "test_a_pod_is_chosen_by_how_the_others_are_now_however_late_their_changes_are_heard_of",
     ),
     Mutant(
         "a pod that soaks counts as available",
