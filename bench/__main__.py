@@ -25,7 +25,7 @@ from bench.found import Found
 from bench.growth import draw_growth
 from bench.measuring import measure
 from bench.recorded import Recorded, as_json, comparison_of, describe_machine, read, record
-from bench.suites import GROWS, GROWTH, MEASURES, SIZES, Size, cases_of
+from bench.suites import BY_NAME_ONLY, GROWS, GROWTH, MEASURES, SIZES, Size, cases_of
 from bench.tables import report_of
 from e2e.harness.api import open_api
 from e2e.harness.installation import Installation
@@ -49,7 +49,7 @@ def main() -> int:
     with PROXY_LOG.open("w") as log, open_api(kubectl, log) as api, fake_nodes(kubectl, NODES):
         cluster, batches = Cluster(kubectl, api, installation, Namespaces(kubectl)), keeps_batches(kubectl)
         for suite, default in SIZES.items():
-            if suite in (chosen.suites or SIZES):
+            if suite in chosen.suites or not (chosen.suites or suite in BY_NAME_ONLY):
                 size = Size(chosen.pods or default.pods, chosen.repeat or default.repeat)
                 began = time.monotonic()
                 try:
@@ -86,7 +86,7 @@ def _parse() -> argparse.Namespace:
         nargs="*",
         choices=[*SIZES, []],
         metavar="SUITE",
-        help=f"of {', '.join(SIZES)} (default: all of them)",
+        help=f"of {', '.join(SIZES)} (default: all but {', '.join(BY_NAME_ONLY)})",
     )
     sizes = ", ".join(f"{suite} {size.pods} x{size.repeat}" for suite, size in SIZES.items())
     parser.add_argument("--pods", type=int, help=f"how many pods a set has, or there are (default: {sizes})")

@@ -49,6 +49,8 @@ SIZES: Mapping[str, Size] = {
     "shards": Size(2000, 1),
 }
 """All suites in the order in which they are run, as large as what fits into 20 minutes on two cores."""
+BY_NAME_ONLY = ("shards",)
+"""Suites that do not fit in: they are run where somebody asks for them."""
 
 
 def cases_of(suite: str, pods: int) -> Iterator[Case]:
