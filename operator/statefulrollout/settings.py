@@ -48,7 +48,9 @@ class Settings(BaseSettings):
     @field_validator("namespaces", mode="before")
     @classmethod
     def _split(cls, text: object) -> object:
-        return [name.strip() for name in text.split(",") if name.strip()] if isinstance(text, str) else text
+        if not isinstance(text, str):
+            return text
+        return list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
 
     @model_validator(mode="after")
     def _lease_times_fit(self) -> Self:

@@ -33,7 +33,9 @@ def test_what_the_chart_sets_is_read_and_the_rest_has_defaults(monkeypatch: pyte
     assert settings.webhook_certificates_kept_by == "operator"
 
 
-@pytest.mark.parametrize(("value", "names"), [("", ()), ("shop", ("shop",)), ("shop, web,", ("shop", "web"))])
+@pytest.mark.parametrize(
+    ("value", "names"), [("", ()), ("shop", ("shop",)), ("shop, web,", ("shop", "web")), ("a,b,a", ("a", "b"))]
+)
 def test_namespaces_are_separated_by_commas(
     monkeypatch: pytest.MonkeyPatch, value: str, names: tuple[str, ...]
 ) -> None:
