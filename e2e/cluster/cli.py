@@ -59,7 +59,7 @@ def build_parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="NAME",
-        help="switch on a feature gate of Kubernetes in a cluster that is made; one that is there stays as it is",
+        help="switch on a feature gate of Kubernetes in a cluster that is made; one made without it is refused",
     )
     command.set_defaults(answer=up)
 
@@ -97,6 +97,8 @@ def up(chosen: argparse.Namespace) -> None:
     """Make sure that the cluster is there, complete and answering."""
     with cache.locked():
         if chosen.kubeconfig:
+            if chosen.feature_gate:
+                raise ClusterToolError("--feature-gate is for a cluster that is made here, not for one that is named")
             existing_cluster.require_usable(chosen.kubeconfig)
             return
         engine.ensure_engine()

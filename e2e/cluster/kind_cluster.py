@@ -86,17 +86,25 @@ class KindCluster:
             return False
         return bool(answers[-1])
 
+    @property
+    def _settings(self) -> Path:
+        return cache.folder() / f"{self.name}-kind.json"
+
+    def missing_gates(self) -> list[str]:
+        """The feature gates that were asked for and that it was made without."""
+        made = json.loads(self._settings.read_bytes()) if self._settings.exists() else {}
+        return [gate for gate in self.feature_gates if gate not in made.get("featureGates", {})]
+
     def create(self, image: str, *, own_image: bool) -> None:
         """Make the cluster from `image`; `own_image` brings no network add-on, so pods are connected here."""
         kind = tools.ensure_kind()
         config = json.dumps(build_config(own_image=own_image, feature_gates=self.feature_gates)).encode()
-        settings = cache.folder() / f"{self.name}-kind.json"
-        settings.write_bytes(config)
+        self._settings.write_bytes(config)
         named: list[str | Path] = ["--name", self.name, "--kubeconfig", self.kubeconfig]
         log = cache.folder() / "logs" / f"kind-create-{self.name}.log"
         with step(f"starting the nodes of cluster {self.name}"):
             call_logged(
-                [kind, "create", "cluster", *named, "--image", image, "--config", settings],
+                [kind, "create", "cluster", *named, "--image", image, "--config", self._settings],
                 log=log,
                 timeout_seconds=CREATE_SECONDS,
             )

@@ -16,8 +16,11 @@ def ensure_cluster(cluster: KindCluster) -> None:
 
     A cluster that was never completed, or that does not start again, is deleted and made anew. One
     whose nodes do not become Ready is not: it may hold what somebody is looking for.
+    Raises ClusterToolError where it is there without a feature gate that was asked for.
     """
     state = cluster.state()
+    if state is not State.ABSENT and (missing := cluster.missing_gates()):
+        raise ClusterToolError(f"cluster {cluster.name} was made without {', '.join(missing)}: `down` comes first")
     if state is State.RUNNING and cluster.is_complete():
         cluster.wait_for_nodes()
         _mention_age(cluster)

@@ -1,12 +1,14 @@
 """Which cluster is there, how a new one is made, and what has to be put on its nodes."""
 
 import argparse
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from e2e.cluster import cli, images, kind_cluster, pod_network, tools, ways
+from e2e.cluster import cache, cli, images, kind_cluster, lifecycle, pod_network, tools, ways
+from e2e.cluster.errors import ClusterToolError
 from e2e.cluster.kind_cluster import State
 
 IMAGE_ID = "sha256:1111"
@@ -45,6 +47,24 @@ def test_feature_gates_are_those_of_kubernetes_unless_named() -> None:
     assert named["featureGates"] == {"MaxUnavailableStatefulSet": True}
     chosen = cli.build_parser().parse_args(["up", "--feature-gate", "A", "--feature-gate", "B"])
     assert chosen.feature_gate == ["A", "B"]
+
+
+def test_a_cluster_that_was_made_without_a_gate_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache, "folder", lambda: tmp_path)
+    monkeypatch.setattr(kind_cluster.KindCluster, "state", lambda _: State.RUNNING)
+    made = kind_cluster.build_config(own_image=True, feature_gates=["A"])
+    (tmp_path / "c-kind.json").write_text(json.dumps(made))
+    assert kind_cluster.KindCluster("c", ("A",)).missing_gates() == []
+    with pytest.raises(ClusterToolError, match="cluster c was made without B: `down` comes first"):
+        lifecycle.ensure_cluster(kind_cluster.KindCluster("c", ("A", "B")))
+
+
+def test_a_gate_cannot_be_switched_on_in_a_cluster_of_somebody_elses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cache, "folder", lambda: tmp_path)
+    with pytest.raises(ClusterToolError, match="--feature-gate is for a cluster that is made here"):
+        cli.up(argparse.Namespace(kubeconfig=tmp_path / "config", feature_gate=["A"], name="c"))
 
 
 def test_a_node_is_told_its_own_range_first_and_never_a_route_to_itself() -> None:
