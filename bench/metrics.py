@@ -68,6 +68,11 @@ def read_gauges(cluster: Cluster) -> dict[str, float]:
     return found
 
 
+def read_memory_mib(cluster: Cluster) -> float:
+    """What the leader has resident."""
+    return read_gauges(cluster)["process_resident_memory_bytes"] / 2**20
+
+
 def samples(cluster: Cluster) -> Iterator[Sample]:
     """The leader's metrics, one by one. Raises AssertionError where nobody leads."""
     pod = cluster.installation.leader()["metadata"]["name"]

@@ -5,14 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 
-from bench.cases import build_stateful_set
 from bench.cluster import LONGEST_SECONDS, Cluster
-from bench.figures import Figures, assert_within_budget
-from bench.measuring import most_away
-from bench.metrics import read_cost, read_gauges
-from bench.sets import CASE, PODS_OF_A_SET, are_accepted, many_sets
-from e2e.harness.journal import Journal
-from e2e.harness.kubectl import list_of
+from bench.figures import Figures
+from bench.metrics import read_cost, read_gauges, read_memory_mib
+from bench.sets import PODS_OF_A_SET, many_sets, roll_sets
 
 AT_REST_SECONDS = 60.0
 _LOOK_SECONDS = 0.5
@@ -59,32 +55,19 @@ def _rest(cluster: Cluster) -> Figures:
     return {
         "restCpuPercent": 100 * used.cpu_seconds / seconds,
         "restRequestsPerSecond": used.requests.total() / seconds,
-        "restMemoryMiB": _memory(cluster),
+        "restMemoryMiB": read_memory_mib(cluster),
     }
-
-
-def _memory(cluster: Cluster) -> float:
-    return read_gauges(cluster)["process_resident_memory_bytes"] / 2**20
 
 
 def _roll(cluster: Cluster, namespace: str, sets: Sequence[str]) -> Figures:
     """All sets of one namespace at the same time, beside all others at rest."""
-    pods = len(sets) * PODS_OF_A_SET
-    with Journal(cluster.api, namespace) as journal:
-        before, mark, began = read_cost(cluster), len(journal.changes), time.monotonic()
-        objects = [build_stateful_set(CASE, version="2", name=name) for name in sets]
-        cluster.kubectl.run("apply", "-n", namespace, "-f", "-", stdin=list_of(objects))
-        journal.wait("all sets to be rolled out", lambda: are_accepted(journal, sets), LONGEST_SECONDS,
-                     lambda: f"{len(sets)} sets roll")  # fmt: skip
-        seconds = time.monotonic() - began
-        used = read_cost(cluster).since(before)
-        most = most_away(journal.history()[mark:])
-    assert_within_budget(CASE.budget, most)
+    pods, rolled = len(sets) * PODS_OF_A_SET, roll_sets([cluster], {namespace: sets})
+    (used,) = rolled.costs
     return {
         "rolledSets": len(sets),
-        "rollSeconds": seconds,
+        "rollSeconds": rolled.seconds,
         "rollCpuMillisecondsPerPod": 1000 * used.cpu_seconds / pods,
         "rollRequestsPerPod": used.asked / pods,
-        "rollMostAway": most,
-        "rolledMemoryMiB": _memory(cluster),
+        "rollMostAway": rolled.most_away,
+        "rolledMemoryMiB": read_memory_mib(cluster),
     }

@@ -9,7 +9,7 @@ import pytest
 
 from statefulrollout.api import names
 from tests.simulation.scenario import a_scenario, gates, is_at, is_complete
-from tests.simulation.stories.enemies import delay_controller
+from tests.simulation.stories.enemies import delay_controller, delay_lists, delay_watches
 from tests.simulation.world.application import Silence
 from tests.simulation.world.builders import a_budget
 from tests.simulation.world.objects import is_true
@@ -341,21 +341,19 @@ async def test_a_pod_is_chosen_by_how_the_others_are_now_however_late_their_chan
     scenario = await a_scenario(policy="Parallel", spec={"strategy": {"maxUnavailable": 1, "soakSeconds": 4}})
     await scenario.roll_out()
     await scenario.until_stage("Soaking", "kvstore-4")
-    for process in scenario.operator.processes.values():
-        process.link.watch_seconds = process.link.cache_seconds = 60.0
+    delay_watches(scenario, 60.0, seconds=4.5)
+    delay_lists(scenario, 60.0, seconds=4.5)
     await scenario.world.run(limit_seconds=3)
     scenario.world.kubelet.kill_container(scenario.world.pod(0))
-    await scenario.world.run(limit_seconds=1.5)
+    await scenario.world.run(limit_seconds=1.4)
     assert gates(scenario.world)[3]
-    for process in scenario.operator.processes.values():
-        process.link.hurry()
     await scenario.until_complete()
 
 
 async def test_where_the_api_servers_cache_lags_no_write_meets_what_was_written_before() -> None:
     scenario = await a_scenario(policy="Parallel")
-    for process in scenario.operator.processes.values():
-        process.link.watch_seconds, process.link.cache_seconds = 0.2, 60.0
+    delay_watches(scenario, 0.2, seconds=120)
+    delay_lists(scenario, 60.0, seconds=120)
     await scenario.roll_out()
     await scenario.until_complete(limit_seconds=120)
     assert 409 not in {request.status for request in scenario.world.network.seen}

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from bench import flapping as flapping_module
 from bench.flapping import Flapping, build_readiness
 from e2e.harness.api import Api, ApiRefusedError
 from e2e.harness.kubectl import Json
@@ -34,10 +35,12 @@ class Recorder(Api):
         return {}
 
 
-def test_every_pod_flaps_and_all_are_ready_in_the_end() -> None:
+def test_every_pod_flaps_and_all_are_ready_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flapping_module, "CHANGES_PER_SECOND", 0.01)
     api = Recorder()
     with Flapping(api, "shop", PODS) as flapping:
-        time.sleep(0.7)
+        while len(api.last) < len(PODS):
+            time.sleep(0.01)
     assert set(api.last) == {f"/api/v1/namespaces/shop/pods/{pod}/status" for pod in PODS}
     assert set(api.last.values()) == {"True"}
     assert set(api.counts.values()) == {2}
