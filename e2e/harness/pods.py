@@ -90,6 +90,12 @@ class Pod:
         return {each["name"]: each["containerID"] for each in statuses if "running" in each["state"]}
 
     @property
+    def running_since(self) -> float:
+        """When the last of its containers began to run, in seconds since the epoch."""
+        running = [each["state"]["running"] for each in self.raw["status"]["containerStatuses"]]
+        return max(datetime.fromisoformat(each["startedAt"]).timestamp() for each in running)
+
+    @property
     def restarts(self) -> int:
         return sum(each["restartCount"] for each in self.raw["status"].get("containerStatuses", ()))
 

@@ -39,6 +39,8 @@ class ContainerView:
     name: str
     id: str = ""
     running: bool = False
+    since: float = 0.0
+    """When it began to run."""
     ready: bool = False
     restarts: int = 0
     waiting_reason: str = ""

@@ -207,12 +207,13 @@ def _unschedulable(status: Json) -> str:
 
 def _container_of(raw: Json) -> ContainerView:
     state, last = raw.get("state") or {}, raw.get("lastState") or {}
-    waiting = state.get("waiting") or {}
+    waiting, running = state.get("waiting") or {}, state.get("running") or {}
     ended = state.get("terminated") or last.get("terminated") or {}
     return ContainerView(
         name=raw["name"],
         id=raw.get("containerID") or "",
         running="running" in state,
+        since=seconds_of(running.get("startedAt")) or 0.0,
         ready=bool(raw.get("ready")),
         restarts=raw.get("restartCount", 0),
         waiting_reason=waiting.get("reason") or "",

@@ -242,6 +242,12 @@ def test_a_soak_of_zero_seconds_is_over_at_once() -> None:
     assert place_of(NEW.serving_since(0), strategy={"soakSeconds": 0}).stage is Stage.UPDATED
 
 
+def test_the_soak_counts_from_the_last_start_of_a_container() -> None:
+    for seconds, stage in ((10, Stage.SOAKING), (11, Stage.UPDATED)):
+        side = ContainerView("side", running=True, since=NOW - seconds)
+        assert place_of(replace(NEW, containers=(*NEW.containers, side))).stage is stage
+
+
 def test_the_soak_counts_from_the_gate_and_from_readiness() -> None:
     assert place_of(NEW.condition("Ready", True, since=5)).stage is Stage.SOAKING
     assert place_of(NEW.condition(names.SERVING, True, since=5)).stage is Stage.SOAKING

@@ -33,7 +33,9 @@ def test_a_pod_is_read_as_it_is() -> None:
     assert pod.conditions[names.SERVING] == PodCondition(True, NOW - 1800, "PodServing")
     assert pod.facts == Facts("", {"store": "containerd://1"}, stuck=False)
     assert pod.containers == (
-        ContainerView("store", "containerd://1", running=True, ready=True, restarts=2, exit_code=137),
+        ContainerView(
+            "store", "containerd://1", running=True, since=NOW - 1860, ready=True, restarts=2, exit_code=137
+        ),
     )
 
 
@@ -91,6 +93,10 @@ def test_only_the_very_label_is_under_the_lid(value: str) -> None:
             {"containerID": "c://2", "state": {"terminated": {"exitCode": 0}}},
         ),
         (ContainerView("store", running=True), {"state": {"running": {}}, "ready": False}),
+        (
+            ContainerView("store", running=True, since=NOW),
+            {"state": {"running": {"startedAt": "2027-01-15T08:00:00Z"}}},
+        ),
         (ContainerView("store"), {}),
     ],
 )
