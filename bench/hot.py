@@ -1,9 +1,10 @@
-"""A set whose pods flap, and beside it, in the same namespace, another one that is rolled."""
+"""A set whose pods flap, and beside it another one that is rolled: by us, and by Kubernetes alone."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from bench.cases import Case
 from bench.cluster import Cluster
@@ -21,37 +22,59 @@ _PASSES = "statefulrollout_reconciles_total"
 
 
 def measure_hot(cluster: Cluster, pods: int) -> Iterator[Figures]:
-    """Figures as they come, for two sets of so many instant pods each. Raises AssertionError.
-
-    The other set is rolled alone before and after it is rolled beside the flapping one: what warms up, and a machine
-    that slows down, favour neither.
-    """
-    case = Case(pods, 1, 0.0, 0.0, ours=True)
-    with cluster.namespace("bench-hot") as namespace, Journal(cluster.api, namespace) as journal:
-        apply_sets(cluster, namespace, case, [NAME])
+    """Figures as they come, for sets of so many instant pods each. Raises AssertionError."""
+    hot = [f"{NAME}-{number}" for number in range(pods)]
+    ours, native = (Case(pods, 1, 0.0, 0.0, ours=each) for each in (True, False))
+    with cluster.namespace("bench-hot") as namespace:
+        apply_sets(cluster, namespace, ours, [NAME])
         await_sets(cluster, namespace)
-        make(cluster, journal, case)
-        hot = [f"{NAME}-{number}" for number in range(pods)]
         yield _flap_alone(cluster, namespace, hot)
-        before = _rolled(cluster, journal, case, version="2")
-        with Flapping(cluster.api, namespace, hot) as flapping:
-            beside, flaps = _rolled(cluster, journal, case, version="3"), flapping.flaps
-        after = _rolled(cluster, journal, case, version="4")
-    alone = (before.seconds + after.seconds) / 2
-    yield {
-        "aloneSeconds": alone,
-        "besideSeconds": beside.seconds,
-        "timesAlone": beside.seconds / alone,
-        "aloneCpuMillisecondsPerPod": (_cpu_milliseconds(before) + _cpu_milliseconds(after)) / 2,
-        "besideCpuMillisecondsPerPod": _cpu_milliseconds(beside),
-        "besideFlapsPerSecond": flaps / beside.seconds,
-    }
+        rolled = _rolled_beside(cluster, ours, namespace, Flapping(cluster.api, namespace, hot))
+        yield {
+            **_compared(rolled),
+            "aloneCpuMillisecondsPerPod": sum(map(_cpu_milliseconds, rolled.alone)) / len(rolled.alone),
+            "besideCpuMillisecondsPerPod": _cpu_milliseconds(rolled.beside),
+            "besideFlapsPerSecond": rolled.flaps / rolled.beside.seconds,
+        }
+        with cluster.namespace("bench-native") as other:
+            compared = _compared(_rolled_beside(cluster, native, other, Flapping(cluster.api, namespace, hot)))
+        yield {f"native{name[0].upper()}{name[1:]}": value for name, value in compared.items()}
 
 
-def _rolled(cluster: Cluster, journal: Journal, case: Case, version: str) -> Result:
+@dataclass(frozen=True)
+class _Rolled:
+    """The same set rolled beside pods that flap, before, and after; `flaps` is how often they did meanwhile.
+
+    What warms up, and a machine that slows down, favour neither.
+    """
+
+    alone: Sequence[Result]
+    beside: Result
+    flaps: float
+
+
+def _rolled_beside(cluster: Cluster, case: Case, namespace: str, flapping: Flapping) -> _Rolled:
+    with Journal(cluster.api, namespace) as journal:
+        make(cluster, journal, case)
+        before = _roll(cluster, journal, case, version="2")
+        with flapping:
+            beside, flaps = _roll(cluster, journal, case, version="3"), flapping.flaps
+        return _Rolled((before, _roll(cluster, journal, case, version="4")), beside, flaps)
+
+
+def _roll(cluster: Cluster, journal: Journal, case: Case, version: str) -> Result:
     result = roll(cluster, journal, case, version)
     assert_within_budget(case.budget, result.most_away)
     return result
+
+
+def _compared(rolled: _Rolled) -> Figures:
+    alone = sum(result.seconds for result in rolled.alone) / len(rolled.alone)
+    return {
+        "aloneSeconds": alone,
+        "besideSeconds": rolled.beside.seconds,
+        "timesAlone": rolled.beside.seconds / alone,
+    }
 
 
 def _cpu_milliseconds(result: Result) -> float:
@@ -59,7 +82,7 @@ def _cpu_milliseconds(result: Result) -> float:
     return 1000 * result.cost.cpu_seconds / result.case.pods
 
 
-def _flap_alone(cluster: Cluster, namespace: str, pods: list[str]) -> Figures:
+def _flap_alone(cluster: Cluster, namespace: str, pods: Sequence[str]) -> Figures:
     """What one flap costs the operator while it has nothing else to do."""
     before, passes_before, began = read_cost(cluster), read_gauges(cluster)[_PASSES], time.monotonic()
     with Flapping(cluster.api, namespace, pods) as flapping:

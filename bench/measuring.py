@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 from bench.cases import NAME, Case, build_rollout, build_stateful_set
 from bench.cluster import Cluster
+from bench.legs import legs_in
 from bench.metrics import Cost, read_api_server_cpu, read_cost
-from bench.reaction import reactions_in
 from e2e.harness.completion import is_rolled_out
 from e2e.harness.journal import PODS, ROLLOUTS, STATEFUL_SETS, Change, Journal
 from e2e.harness.kubectl import list_of
@@ -24,14 +24,15 @@ PATIENCE = 20
 class Result:
     """How long it took until every pod served at the new revision, and the most pods that were away at once.
 
-    `reactions` are in seconds, by kind. `cost` is the operator's, None where Kubernetes rolled alone.
+    `legs` are in seconds, by what each ended with; none where pods went side by side. `cost` is the operator's, None
+    where Kubernetes rolled alone.
     """
 
     case: Case
     seconds: float
     most_away: int
     cost: Cost | None
-    reactions: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    legs: Mapping[str, Sequence[float]] = field(default_factory=dict)
     api_server_cpu_seconds: float = 0.0
 
 
@@ -67,8 +68,8 @@ def roll(cluster: Cluster, journal: Journal, case: Case, version: str) -> Result
     api_server_cpu = read_api_server_cpu(cluster) - api_server_before
     cost = read_cost(cluster).since(before) if before else None
     history = _history(journal)
-    reactions = reactions_in(history, mark) if case.ours and case.budget == 1 else {}
-    return Result(case, seconds, most_away(history[mark:]), cost, reactions, api_server_cpu)
+    legs = legs_in(history, mark) if case.budget == 1 else {}
+    return Result(case, seconds, most_away(history[mark:]), cost, legs, api_server_cpu)
 
 
 def most_away(changes: Iterable[Change]) -> int:

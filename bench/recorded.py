@@ -25,6 +25,7 @@ INDEPENDENT = (
     "timesNative",
     "timesIdeal",
     "timesAlone",
+    "nativeTimesAlone",
     "apiServerCpuTimesNative",
     "requestsPerPod",
     "receivedKiBPerPod",

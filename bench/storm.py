@@ -12,10 +12,10 @@ from dataclasses import replace
 from bench.cases import build_stateful_set
 from bench.cluster import Cluster
 from bench.figures import Figures, assert_within_budget
+from bench.legs import first_deed
 from bench.measuring import most_away
 from bench.memory import read_peak_mib, reset_peak
 from bench.metrics import read_cost, read_gauges
-from bench.reaction import first_deed
 from bench.sets import CASE, PODS_OF_A_SET, are_accepted, many_sets
 from e2e.harness.api import ApiRefusedError
 from e2e.harness.control_plane import BACK_SECONDS, ControlPlane

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from bench.cases import Case
 from bench.figures import Figures, medians_of
+from bench.legs import DEEDS, LEGS, percentile
 from bench.measuring import Result
-from bench.reaction import REACTIONS, percentile
 
 NOT_ALLOWED = "the API server keeps no maxUnavailable (feature gate MaxUnavailableStatefulSet)"
 _COLUMNS = {
@@ -21,7 +21,7 @@ _COLUMNS = {
 
 def report_of(results: Sequence[Result], not_allowed: Collection[Case]) -> str:
     """Everything about the rollouts of one suite."""
-    return f"{table_of(results, not_allowed)}\n{requests_of(results)}\n{reactions_of(results)}"
+    return f"{table_of(results, not_allowed)}\n{requests_of(results)}\n{legs_of(results)}"
 
 
 def table_of(results: Sequence[Result], not_allowed: Collection[Case] = ()) -> str:
@@ -52,14 +52,16 @@ def requests_of(results: Sequence[Result]) -> str:
     return "\n".join(lines)
 
 
-def reactions_of(results: Sequence[Result]) -> str:
-    """How quick the operator was, of all repetitions of a case together."""
+def legs_of(results: Sequence[Result]) -> str:
+    """Who was waited for, of all repetitions of a case together."""
     lines = []
-    for case in dict.fromkeys(result.case for result in results if result.reactions):
-        lines.append(f"\nReaction in milliseconds (median, 99 of 100), {case.title}:")
-        for kind in REACTIONS:
-            times = [1000 * time for result in results if result.case == case for time in result.reactions[kind]]
-            lines.append(f"  {percentile(times, 50):4.0f} {percentile(times, 99):4.0f}  {kind}")
+    for case in dict.fromkeys(result.case for result in results if result.legs):
+        mine = [result for result in results if result.case == case]
+        lines.append(f"\nMilliseconds of every leg (mean for each pod, median, 99 of 100), {case.title}:")
+        for leg in LEGS:
+            if times := [1000 * time for result in mine for time in result.legs.get(leg, ())]:
+                mean = sum(times) / (len(mine) * case.pods)
+                lines.append(f"  {mean:5.0f} {percentile(times, 50):5.0f} {percentile(times, 99):5.0f}  {leg}")
     return "\n".join(lines)
 
 
@@ -92,6 +94,9 @@ def figures_of(result: Result) -> Figures:
     if cost:
         figures["requestsPerPod"] = cost.asked / case.pods
         figures["cpuMillisecondsPerPod"] = 1000 * cost.cpu_seconds / case.pods
+        if result.legs:
+            waited = sum(sum(result.legs.get(deed, ())) for deed in DEEDS)
+            figures["waitedForOperatorMillisecondsPerPod"] = 1000 * waited / case.pods
         if cost.received:
             figures["receivedKiBPerPod"] = cost.received.total() / 1024 / case.pods
     return figures

@@ -1,6 +1,7 @@
-"""What a rollout asks of the API server, to the last request: whatever makes it more has to say so here.
+"""What a rollout asks of the API server and builds of the answers, to the last request and the last view of a pod.
 
-How long anything takes is not measured here (that is what `bench/` is for), so no machine is too slow for it.
+Whatever makes it more has to say so here. How long anything takes is not measured here (that is what `bench/` is for),
+so no machine is too slow for it.
 """
 
 from __future__ import annotations
@@ -9,6 +10,11 @@ from collections import Counter
 
 import pytest
 
+from statefulrollout import reconcile
+from statefulrollout.core.plan import Plan
+from statefulrollout.core.plan import decide as decide_on
+from statefulrollout.core.snapshot import PodView, Snapshot
+from statefulrollout.kube import views
 from tests.simulation.scenario import a_scenario
 from tests.simulation.world.rest import Request
 
@@ -16,8 +22,8 @@ UNCOUNTED = {"events", "leases"}
 """Those are written beside the work, and by the clock."""
 
 
-async def requests_of_a_rollout(pods: int, budget: int) -> Counter[str]:
-    """How often which resource is read and written until all pods are rolled; they have no hooks."""
+async def roll(pods: int, budget: int) -> Counter[str]:
+    """Roll so many pods without hooks: how often which resource was read and written."""
     strategy = {"soakSeconds": 0, "maxUnavailable": budget}
     spec = {"strategy": strategy, "drain": None, "membership": None}
     scenario = await a_scenario(replicas=pods, policy="Parallel", keys=0, spec=spec)
@@ -74,4 +80,26 @@ async def requests_of_a_rollout(pods: int, budget: int) -> Counter[str]:
     ],
 )
 async def test_what_is_asked_of_the_api_server_for_ten_pods(budget: int, found: dict[str, int]) -> None:
-    assert await requests_of_a_rollout(10, budget) == found
+    assert await roll(10, budget) == found
+
+
+@pytest.mark.parametrize(("budget", "plans", "pods_parsed"), [(1, 118, 120), (5, 30, 120)])
+async def test_what_is_built_for_ten_pods(
+    monkeypatch: pytest.MonkeyPatch, budget: int, plans: int, pods_parsed: int
+) -> None:
+    """A pod that is as it was is not read again from its JSON: views of pods are most of what a pass allocates."""
+    built: Counter[str] = Counter()
+    parse = views.pod_of
+
+    def count_pod(raw: views.Json) -> PodView:
+        built["pods"] += 1
+        return parse(raw)
+
+    def count_plan(snapshot: Snapshot, now: float) -> Plan:
+        built["plans"] += 1
+        return decide_on(snapshot, now)
+
+    monkeypatch.setattr(views, "pod_of", count_pod)
+    monkeypatch.setattr(reconcile, "decide", count_plan)
+    await roll(10, budget)
+    assert (built["plans"], built["pods"]) == (plans, pods_parsed)

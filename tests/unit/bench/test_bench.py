@@ -12,9 +12,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from bench.cases import Case, build_rollout, build_stateful_set, keeps_batches
 from bench.figures import assert_within_budget, medians_of
+from bench.legs import LEGS, legs_in, percentile
 from bench.measuring import most_away
 from bench.metrics import Cost, cost_of, cpu_seconds_in
-from bench.reaction import REACTIONS, percentile, reactions_in
 from bench.suites import MEASURES, SIZES, cases_of
 from e2e.harness.journal import PODS, STATEFUL_SETS, Change
 from e2e.harness.kubectl import Kubectl
@@ -115,7 +115,7 @@ def a_moment(name: str, at: float, *true: str) -> Change:
     return Change(at, "MODIFIED", PODS, {"metadata": {"name": name}, "status": {"conditions": conditions}})
 
 
-def test_a_reaction_lasts_from_what_is_to_be_seen_to_what_is_done() -> None:
+def test_a_leg_lasts_from_the_end_of_the_one_before_to_its_own() -> None:
     up = ("ContainersReady", names.SERVING, "Ready")
     changes = [
         a_moment("db-1", 0.0, *up),
@@ -123,14 +123,17 @@ def test_a_reaction_lasts_from_what_is_to_be_seen_to_what_is_done() -> None:
         a_moment("db-2", 1.0, "ContainersReady", "Ready"),
         a_moment("db-2", 1.5, "ContainersReady"),
         a_moment("db-2", 1.7, "ContainersReady", names.RELEASED),
+        Change(1.71, "MODIFIED", STATEFUL_SETS, {"metadata": {"name": "db"}}),
+        Change(1.73, "MODIFIED", PODS, {"metadata": {"name": "db-2", "deletionTimestamp": "now"}, "status": {}}),
         Change(1.8, "DELETED", PODS, {"metadata": {"name": "db-2"}, "status": {}}),
         a_moment("db-2", 2.0, "ContainersReady"),
         a_moment("db-2", 2.1, "ContainersReady", names.SERVING),
         a_moment("db-2", 2.2, *up),
         a_moment("db-1", 2.6, "ContainersReady", "Ready"),
     ]
-    found = reactions_in(changes, first=2)
-    assert [[round(time, 3) for time in found[kind]] for kind in REACTIONS] == [[0.4], [0.2], [0.1]]
+    found = legs_in(changes, first=2)
+    milliseconds = [[round(1000 * time) for time in found[leg]] for leg in LEGS]
+    assert milliseconds == [[400], [500], [200], [30], [70], [200], [0], [100], [100]]
 
 
 @pytest.mark.parametrize(("percent", "value"), [(50, 2.0), (99, 4.0), (1, 1.0)])

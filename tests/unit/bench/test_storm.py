@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from bench.legs import first_deed
 from bench.memory import peak_mib_in
-from bench.reaction import first_deed
 from e2e.harness.journal import PODS, Change
 from statefulrollout.api import names
 

@@ -33,9 +33,7 @@ def test_a_pod_is_read_as_it_is() -> None:
     assert pod.conditions[names.SERVING] == PodCondition(True, NOW - 1800, "PodServing")
     assert pod.facts == Facts("", {"store": "containerd://1"}, stuck=False)
     assert pod.containers == (
-        ContainerView(
-            "store", "containerd://1", running=True, since=NOW - 1860, ready=True, restarts=2, exit_code=137
-        ),
+        ContainerView("store", "containerd://1", running=True, since=NOW - 1860, ready=True, restarts=2, exit_code=137),
     )
 
 
