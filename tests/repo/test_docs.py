@@ -15,10 +15,13 @@ from statefulrollout.api.v1alpha1 import Spec, Target
 from statefulrollout.api.walk import calls_of
 from statefulrollout.core.guards import GUARDS, GUARDS_OF_STUCK_PODS
 from statefulrollout.core.stages import Stage
+from statefulrollout.core.status import refusal
 from statefulrollout.core.validation import parse_spec
+from statefulrollout.hooks.runner import MOST_REQUESTS, SHARE
 from tests.repo.files import ROOT, repository_files
 
 GUARDS_PAGE = (ROOT / "docs" / "guards.md").read_text(encoding="utf-8")
+WATCHING = (ROOT / "docs" / "watching.md").read_text(encoding="utf-8")
 DESIGN = (ROOT / "docs" / "design.md").read_text(encoding="utf-8")
 INVARIANTS = [f"I{number}" for number in range(1, 15)]
 PAGES = [path for path in repository_files() if path.suffix == ".md"]
@@ -50,6 +53,26 @@ def test_the_stages_of_the_table_are_those_of_the_code() -> None:
     assert sorted(rows[1:]) == sorted(stage.value for stage in Stage)
     picture = table.partition("```")[2].partition("```")[0]
     assert set(re.findall(r"[A-Z][a-z]+", picture)) == {stage.value for stage in Stage}
+
+
+def rows_of(page: str, first: str) -> list[str]:
+    """The first cells of the table whose header begins with this word."""
+    table = re.search(rf"^\| {first} \|.*\n\|[-|]+\n((?:\|.*\n)+)", page, re.MULTILINE)
+    return [line.split(" | ")[0].removeprefix("| ") for line in table[1].splitlines()] if table else []
+
+
+def test_the_phases_that_are_explained_are_those_of_the_code() -> None:
+    code = (ROOT / "operator" / "statefulrollout" / "core" / "status.py").read_text(encoding="utf-8")
+    assert set(rows_of(WATCHING, "phase")) == set(re.findall(r"\bVerdict\(\"(\w+)\"", code))
+
+
+def test_the_conditions_that_are_explained_are_those_of_the_code() -> None:
+    assert rows_of(WATCHING, "condition") == [condition.type for condition in refusal(1, "", {}, 0.0).conditions]
+
+
+def test_as_many_requests_as_the_page_says_are_in_flight() -> None:
+    page = (ROOT / "docs" / "hooks.md").read_text(encoding="utf-8")
+    assert f"up to {MOST_REQUESTS // SHARE} requests of a rollout" in page
 
 
 def bullets() -> list[str]:
