@@ -15,6 +15,7 @@ from typing import Any
 
 from statefulrollout.api.v1alpha1 import Done, Exec, Http
 from statefulrollout.api.walk import Wants
+from statefulrollout.core.wording import name_some
 
 MOST_COMMAND_CHARACTERS = 60
 """Of a command in a label; more is cut."""
@@ -64,7 +65,7 @@ class Request:
     @property
     def label(self) -> str:
         """The request as a human would name it: `POST /drain on port admin of kvstore-3`."""
-        who = ", ".join(address.name for address in self.to) or "nobody"
+        who = name_some([address.name for address in self.to]) or "nobody"
         match self.what:
             case Http(method=method, path=path, port=port):
                 return f"{method} {path} on port {port} of {who}"

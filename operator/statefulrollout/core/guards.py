@@ -22,6 +22,7 @@ from statefulrollout.core.ordering import who_goes_earlier
 from statefulrollout.core.scene import Scene
 from statefulrollout.core.snapshot import Snapshot
 from statefulrollout.core.stages import IN_MOTION, Place, Stage
+from statefulrollout.core.wording import name_some
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,7 @@ def budget_allows_new_unavailability(scene: Scene, candidate: Place) -> str:
     with_it = away | {candidate.pod.ordinal}
     if len(with_it) <= scene.limit:
         return ""
-    named = ", ".join(f"{scene.target.name}-{ordinal}" for ordinal in sorted(away)[:5])
+    named = name_some([f"{scene.target.name}-{ordinal}" for ordinal in sorted(away)])
     return f"{len(away)} of {scene.limit} are unavailable: {named}"
 
 
@@ -189,8 +190,7 @@ def application_checks_pass(scene: Scene, candidate: Place) -> str:
             if scene.chosen:
                 return f"check {check.name} is asked anew once the pod that was chosen has left"
             if candidate.pod.name not in judgement.allowed:
-                named = ", ".join(judgement.allowed[:5]) or "no pod"
-                return f"check {check.name} allows {named}"
+                return f"check {check.name} allows {name_some(judgement.allowed) or 'no pod'}"
     return ""
 
 

@@ -22,6 +22,7 @@ from statefulrollout.core.snapshot import FenceKind, PodView, Snapshot, Stateful
 from statefulrollout.core.stages import IN_MOTION, Place, Stage
 from statefulrollout.core.step import Waiting
 from statefulrollout.core.timestamps import timestamp
+from statefulrollout.core.wording import name_some
 
 GATES_NOT_READY = "ReadinessGatesNotReady"
 """The kubelet's reason for a pod whose containers are ready and one of whose gates is not."""
@@ -179,7 +180,7 @@ def _missing(plan: Plan, target: StatefulSetView) -> str:
     if not absent:
         return ""
     verb = "is" if len(absent) == 1 else "are"
-    return f"; {', '.join(absent)} {verb} missing: the StatefulSet's events say what its controller waits for"
+    return f"; {name_some(absent)} {verb} missing: the StatefulSet's events say what its controller waits for"
 
 
 def _silent(plan: Plan) -> str:
@@ -187,7 +188,7 @@ def _silent(plan: Plan) -> str:
     silent = [place.pod for place in plan.places if _is_silent(place.pod)]
     if not silent:
         return ""
-    pods = ", ".join(f"{pod.name} on {pod.node}" for pod in silent)
+    pods = name_some([f"{pod.name} on {pod.node}" for pod in silent])
     return (
         f". Not heard of: {pods}. Bring the node back; if it is gone for good, delete the Node, and what only its pods "
         "have is lost. Nothing is deleted by force"
