@@ -64,7 +64,8 @@ def test_a_revision_is_not_accepted_when_its_last_pod_fails_its_soak(
     victim = shop.kill_container(0, executioner)
     shop.await_complete()
     pod = shop.pod(0)
-    assert pod and pod.restarts > victim.restarts
+    assert pod is not None
+    assert pod.restarts > victim.restarts
     (accepted_at, *_) = [
         change.at for change in shop.history_of(STATEFUL_SETS) if change.item["status"].get("currentRevision") == new
     ]

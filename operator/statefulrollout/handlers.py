@@ -107,6 +107,10 @@ class Sources:
         """The version of the last change of a pod under the lid; empty before any was heard of."""
         return self.pods.heard
 
+    def take_in(self, pod: Json) -> None:
+        """Take note of a pod under the lid as it was just written: whoever wrote it need not be woken for it."""
+        self.pods.take_in(pod)
+
     def hear_of(self, key: Key, hint: RolloutHint, gone: bool) -> None:
         """Wake whoever a StatefulRollout concerns that somebody else has seen, unless our own view is as new."""
         if gone or self.rollouts.store.get(key) != hint:

@@ -17,6 +17,7 @@ import structlog
 
 from statefulrollout.api import names
 from statefulrollout.api.v1alpha1 import Status
+from statefulrollout.core.actions import awaits_others
 from statefulrollout.core.farewell import decide_farewell, open_unattended_gates
 from statefulrollout.core.plan import decide
 from statefulrollout.core.snapshot import Floor, Snapshot, StatefulSetView
@@ -41,8 +42,10 @@ log = structlog.stdlib.get_logger(__name__)
 
 Json = dict[str, Any]
 
-AGAIN = 0.05
+AGAIN = 0.02
 """Seconds until the next look after a pass that changed something or met a conflict."""
+LATER = 0.25
+"""And where it is for others to answer first, which a watch tells of."""
 
 
 class Hearsay(Protocol):
@@ -57,6 +60,9 @@ class Hearsay(Protocol):
 
     def pods_version(self) -> str:
         """The version of the last change of a pod."""
+
+    def take_in(self, pod: Json) -> None:
+        """Take note of a pod as it was just written: that a watch shows the same is no reason to look."""
 
 
 class Reconciler:
@@ -138,7 +144,7 @@ class Reconciler:
             self._hooks.sync(key, plan.asks)
         if plan.actions:
             # What was seen is no longer so; the status follows from the next look.
-            return AGAIN
+            return LATER if acted and awaits_others(plan.actions) else AGAIN
         await self._write_status(ours, build_status(snapshot, plan, ours.get("status") or {}, now))
         return None if plan.recheck_at is None else max(AGAIN, plan.recheck_at - self._clock())
 
@@ -185,6 +191,7 @@ class Reconciler:
             },
             leader_check=self._leader_check,
             clock=self._clock,
+            take_in=self._hearsay.take_in,
         )
 
     async def sweep(self) -> list[Key]:

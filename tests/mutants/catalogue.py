@@ -253,9 +253,16 @@ MUTANTS = (
     Mutant(
         "a pod is drained while traffic is still sent to it",
         "kube/isolation.py",
-        "for uid in leaving - (serving or frozenset())}",
-        "for uid in leaving}",
+        "for uid in leaving.keys() - serving}",
+        "for uid in leaving.keys()}",
         ROLLOUTS + "test_a_pod_waits_for_slow_endpoints",
+    ),
+    Mutant(
+        "EndpointSlices are older than the pods that they must not show",
+        "kube/isolation.py",
+        "newest(*leaving.values())",
+        '"1"',
+        ROLLOUTS + "test_endpoints_from_before_a_pod_was_shown_do_not_say_that_it_is_shown_no_more",
     ),
     Mutant(
         "a pod is let go before the members have settled without it",

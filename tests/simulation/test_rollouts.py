@@ -293,6 +293,14 @@ async def test_a_pod_waits_for_slow_endpoints() -> None:
     assert scenario.world.lost_keys == set()
 
 
+async def test_endpoints_from_before_a_pod_was_shown_do_not_say_that_it_is_shown_no_more() -> None:
+    scenario = await a_scenario(replicas=3, spec={"drain": None, "membership": None, "strategy": {"soakSeconds": 0}})
+    scenario.world.endpoints.lag = 2.0
+    delay_lists(scenario, 60.0, seconds=120)
+    await scenario.roll_out()
+    await scenario.until_complete(limit_seconds=300)
+
+
 @pytest.mark.parametrize("deletion", ["Freeze", "Release"])
 async def test_where_the_cluster_adds_defaults_to_the_strategy_it_is_set_once(deletion: str) -> None:
     scenario = await a_scenario(replicas=3, several_at_once=True, spec={"deletionPolicy": deletion})
@@ -355,5 +363,5 @@ async def test_where_the_api_servers_cache_lags_no_write_meets_what_was_written_
     delay_watches(scenario, 0.2, seconds=120)
     delay_lists(scenario, 60.0, seconds=120)
     await scenario.roll_out()
-    await scenario.until_complete(limit_seconds=120)
+    await scenario.until_complete(limit_seconds=300)
     assert 409 not in {request.status for request in scenario.world.network.seen}

@@ -16,7 +16,7 @@ from statefulrollout.core.snapshot import FenceKind
 from statefulrollout.errors import NotLeader
 from statefulrollout.hooks.runner import Key
 from statefulrollout.kube import paths
-from statefulrollout.reconcile import AGAIN, Reconciler
+from statefulrollout.reconcile import AGAIN, LATER, Reconciler
 from tests.builders import DRAIN, NOW, a_report
 from tests.unit.kube.recorder import (
     VERSION,
@@ -67,6 +67,7 @@ class Bench:
         self.leading = True
         self.now = NOW
         self.heard = ""
+        self.taken_in: list[Json] = []
         self.namespaces: list[str] = []
         self.reconciler = Reconciler(self.kube, self.hooks, self.events, self._check, self, lambda: self.now)
 
@@ -80,6 +81,9 @@ class Bench:
 
     def pods_version(self) -> str:
         return self.heard
+
+    def take_in(self, pod: Json) -> None:
+        self.taken_in.append(pod)
 
     async def run(self) -> float | None:
         self.kube.calls.clear()
@@ -213,7 +217,7 @@ async def test_an_answer_moves_the_pod_on() -> None:
     await bench.run()
     bench.kube.objects[f"{LEDGERS}/db"]["spec"] = bench.kube.writes[0].body["spec"]
     bench.hooks.answer = Answer.DONE
-    assert await bench.run() == AGAIN
+    assert await bench.run() == LATER
     assert bench.written == [
         ("PATCH", paths.pods("shop", "db-0", "status")),
         ("DELETE", paths.pods("shop", "db-0")),

@@ -6,10 +6,11 @@ it, the fence before the pods, marks before removals. The first that meets a con
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from statefulrollout.api import names
 from statefulrollout.core.ledger import Ledger
 from statefulrollout.core.snapshot import Facts, PodView
 
@@ -123,6 +124,23 @@ class UpdateInPlace:
 
 
 Action = WriteLedger | SetFence | MakeBudget | LimitBudget | RemoveBudget | MarkPod | RemovePod | UpdateInPlace
+
+
+def awaits_others(actions: Collection[Action]) -> bool:
+    """Whether it is for others to go on with every pod that was acted on: no look is due before a watch tells of them.
+
+    The kubelet has to see a gate closed or opened, and whoever deletes or re-creates a pod to do so.
+    """
+    last = {action.pod.uid: action for action in actions if isinstance(action, MarkPod | RemovePod | UpdateInPlace)}
+    whole = all(isinstance(action, WriteLedger | MarkPod | RemovePod | UpdateInPlace) for action in actions)
+    return whole and bool(last) and all(map(_is_answered, last.values()))
+
+
+def _is_answered(action: MarkPod | RemovePod | UpdateInPlace) -> bool:
+    if not isinstance(action, MarkPod):
+        return True
+    opens, pod = action.conditions.get(names.SERVING), action.pod
+    return (opens is True and pod.containers_ready) or (opens is False and pod.ready)
 
 
 @dataclass(frozen=True)

@@ -204,8 +204,8 @@ def is_soaked(snapshot: Snapshot, pod: PodView, now: float) -> bool:
 def soaked_at(snapshot: Snapshot, pod: PodView) -> float:
     """When the soak of a pod that stays ready is over.
 
-    A container may restart so quickly that the kubelet never calls the pod not ready: it begins the soak anew as well. The
-    times in a pod's status are cut to whole seconds, so one second is added: a soak is never cut short.
+    A container may restart so quickly that the kubelet never calls the pod not ready: it begins the soak anew as well.
+    The times in a pod's status are cut to whole seconds, so one second is added: a soak is never cut short.
     """
     soak = snapshot.rollout.spec.strategy.soak_seconds
     started = (container.since for container in pod.containers)

@@ -34,7 +34,7 @@ from statefulrollout.core.snapshot import PodView, StatefulSetView
 from statefulrollout.core.timestamps import timestamp
 from statefulrollout.errors import ApiError, Conflict, NotFound
 from statefulrollout.kube import paths
-from statefulrollout.kube.client import JSON_PATCH, MERGE_PATCH, STRATEGIC_MERGE_PATCH, Kube, newest
+from statefulrollout.kube.client import JSON_PATCH, MERGE_PATCH, STRATEGIC_MERGE_PATCH, Json, Kube, newest
 from statefulrollout.kube.events import Events
 from statefulrollout.kube.ledger import write_ledger
 from statefulrollout.kube.views import annotation_of
@@ -53,6 +53,7 @@ class Actor:
         regarding: `apiVersion`, `kind`, `namespace`, `name` and `uid` of the object that events go to beside the pod.
         leader_check: raises where this replica may not act; asked before every write.
         clock: seconds since the epoch.
+        take_in: told every pod as it was written.
     """
 
     kube: Kube
@@ -62,6 +63,7 @@ class Actor:
     regarding: dict[str, str]
     leader_check: Callable[[], None]
     clock: Callable[[], float]
+    take_in: Callable[[Json], None]
     _written: dict[str, str] = field(default_factory=dict)
     """Versions, by UID, of the pods that this pass has written to."""
 
@@ -172,8 +174,7 @@ class Actor:
         ]
         body = {"metadata": metadata, "status": {"conditions": conditions} if conditions else {}}
         path = paths.pods(self.namespace, pod.name, "status")
-        written = await self.kube.call("PATCH", path, body=body, content_type=STRATEGIC_MERGE_PATCH)
-        self._written[pod.uid] = written["metadata"]["resourceVersion"]
+        self._note(pod, await self.kube.call("PATCH", path, body=body, content_type=STRATEGIC_MERGE_PATCH))
         if action.reason:
             self._tell(action.reason, "MarkPod", f"{pod.name}: {action.message}", pod)
 
@@ -199,7 +200,7 @@ class Actor:
             gone = await self.kube.call("DELETE", path, body=_delete_options(judged))
         except NotFound:
             return
-        self._written[pod.uid] = gone["metadata"].get("resourceVersion", "")
+        self._note(pod, gone)
         self._tell(action.reason, "RemovePod", f"{pod.name}: {action.message}", pod)
 
     async def _update_in_place(self, action: UpdateInPlace) -> None:
@@ -223,8 +224,12 @@ class Actor:
             for each in action.otherwise:
                 await self._carry_out(each)
             return
-        self._written[pod.uid] = written["metadata"]["resourceVersion"]
+        self._note(pod, written)
         self._tell(action.reason, "UpdateInPlace", f"{pod.name}: {action.message}", pod)
+
+    def _note(self, pod: PodView, written: Json) -> None:
+        self._written[pod.uid] = written["metadata"].get("resourceVersion", "")
+        self.take_in(written)
 
     def _version_of(self, pod: PodView) -> str:
         """The version that was judged, or the one that this pass has made of it."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from statefulrollout.core.snapshot import PodView
 from statefulrollout.kube import paths, views
-from statefulrollout.kube.client import Kube
+from statefulrollout.kube.client import Kube, newest
 
 Clock = Callable[[], float]
 
@@ -25,27 +25,22 @@ class Isolation:
         """Seconds since the epoch."""
         return self._clock()
 
-    async def observe(
-        self, kube: Kube, namespace: str, pods: Sequence[PodView], serving: frozenset[str] | None = None
-    ) -> Mapping[str, float]:
+    async def observe(self, kube: Kube, namespace: str, pods: Sequence[PodView]) -> Mapping[str, float]:
         """Look at the EndpointSlices where a pod is on its way out, and cannot become ready again.
 
-        `serving` is what was seen in them just now; they are read where nobody has looked.
+        They may come from a cache of the API server, if it has seen what we have seen of these pods: whatever it shows
+        was so after they were written off. Raises what every read raises.
         """
         now = self._clock()
-        leaving = {pod.uid for pod in pods if leaves_service(pod) and pod.is_written_off(now)}
-        if serving is None and leaving - self._since.keys():
-            serving = await fetch_serving(kube, namespace)
-            now = self._clock()
-        self._since = {uid: self._since.get(uid, now) for uid in leaving - (serving or frozenset())}
+        leaving = {pod.uid: pod.version for pod in pods if _leaves_service(pod) and pod.is_written_off(now)}
+        serving: frozenset[str] = frozenset()
+        if leaving.keys() - self._since.keys():
+            slices = await kube.list_since(newest(*leaving.values()), paths.endpointslices(namespace))
+            serving, now = views.serving_endpoints_of(slices.items), self._clock()
+        self._since = {uid: self._since.get(uid, now) for uid in leaving.keys() - serving}
         return self._since
 
 
-def leaves_service(pod: PodView) -> bool:
+def _leaves_service(pod: PodView) -> bool:
     """Whether its gate was closed so that it may leave."""
     return pod.gated and pod.facts is not None and bool(pod.facts.wanted)
-
-
-async def fetch_serving(kube: Kube, namespace: str) -> frozenset[str]:
-    """UIDs of the pods that an EndpointSlice shows as serving. Raises what every read raises."""
-    return views.serving_endpoints_of(await kube.list_all(paths.endpointslices(namespace)))

@@ -23,7 +23,6 @@ from statefulrollout.errors import NotFound
 from statefulrollout.kube import paths, views
 from statefulrollout.kube.budgets import list_budgets
 from statefulrollout.kube.client import Kube
-from statefulrollout.kube.isolation import leaves_service
 from statefulrollout.kube.memory import Memory
 from statefulrollout.kube.survey import survey, with_budgets
 from statefulrollout.kube.workload import Rollouts, Workload, belongs_to, dependencies_of, rollout_of, spec_of
@@ -47,10 +46,9 @@ async def observe(
         return spec
     namespace = raw["metadata"]["namespace"]
     isolated, services = await asyncio.gather(
-        memory.isolation.observe(kube, namespace, workload.pods, workload.serving),
+        memory.isolation.observe(kube, namespace, workload.pods),
         _fetch_services(kube, namespace, spec, workload.target),
     )
-    memory.known.isolating = any(leaves_service(pod) and pod.uid not in isolated for pod in workload.pods)
     seen = Snapshot(
         rollout=rollout_of(raw, spec),
         target=workload.target,

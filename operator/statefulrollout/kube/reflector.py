@@ -148,6 +148,14 @@ class Reflector(Generic[T]):
             self.keep(_key_of(item), None if event["type"] == "DELETED" else self._project(item))
         return version
 
+    def take_in(self, item: Json) -> None:
+        """Take in an object of the view as it was just written, and report nothing; what is newer stays."""
+        metadata = item["metadata"]
+        key, version = (metadata.get("namespace"), metadata.get("name")), metadata.get("resourceVersion", "")
+        heard = self._heard.get(key[0], self._heard.get(None, ""))
+        if key in self.store and version != heard and newest(version, heard) == version:
+            self.store[key] = self._project(item)
+
     def keep(self, key: Key, new: T | None) -> None:
         """Take the projection of one object in, or the object out where it is None, and report a change."""
         old = self.store.get(key)

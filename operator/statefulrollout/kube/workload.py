@@ -21,7 +21,6 @@ from statefulrollout.core.validation import Problem, parse_spec
 from statefulrollout.errors import NotFound
 from statefulrollout.kube import paths, views
 from statefulrollout.kube.client import Json, Kube, Listing, newest
-from statefulrollout.kube.isolation import fetch_serving
 from statefulrollout.kube.ledger import fetch_ledger
 
 
@@ -33,8 +32,6 @@ class Workload:
     pods: tuple[PodView, ...]
     ledger: Ledger
     raw: Mapping[str, Any]
-    serving: frozenset[str] | None = None
-    """UIDs of the pods that an EndpointSlice shows as serving; None where nobody looked."""
 
 
 @dataclass(frozen=True)
@@ -57,13 +54,11 @@ class Known:
         selector: of its pods; None before it was read.
         pods: by UID, unless they are at rest: looked at seldom, thousands of them would fill the memory.
         version: of its pods: no list of them that is older may be used. Empty where only the latest will do.
-        isolating: whether a pod was being isolated.
     """
 
     selector: str | None = None
     pods: Mapping[str, PodView] = field(default_factory=dict)
     version: str = ""
-    isolating: bool = False
 
 
 async def fetch_rollouts(kube: Kube, namespace: str, target: str, heard_of: Sequence[str] = ()) -> Rollouts:
@@ -102,11 +97,10 @@ async def fetch_workload(
     """
     known = known or Known()
     since = newest(known.version, heard) if known.version else ""
-    ledger, raw, listed, serving = await asyncio.gather(
+    ledger, raw, listed = await asyncio.gather(
         fetch_ledger(kube, namespace, name),
         _find_set(kube, namespace, name),
         _list_pods(kube, namespace, known.selector, since),
-        fetch_serving(kube, namespace) if known.isolating else _nothing(),
     )
     if raw is None:
         return Workload(None, (), ledger, {})
@@ -115,7 +109,7 @@ async def fetch_workload(
     if selector != known.selector:
         listed = await _list_pods(kube, namespace, selector)
     known.selector = selector
-    return Workload(target, await _take_in(kube, listed, raw, known), ledger, raw, serving)
+    return Workload(target, await _take_in(kube, listed, raw, known), ledger, raw)
 
 
 async def fetch_pods_now(kube: Kube, raw: Mapping[str, Any], known: Known) -> tuple[PodView, ...]:
@@ -130,10 +124,6 @@ async def _take_in(kube: Kube, listed: Listing, raw: Mapping[str, Any], known: K
     pods = tuple(_view_of(pod, known.pods) for pod in listed.items if belongs_to(pod, metadata["uid"]))
     known.pods, known.version = {pod.uid: pod for pod in pods}, listed.version
     return await _with_claims(kube, metadata["namespace"], pods) if _deletes_claims(raw) else pods
-
-
-async def _nothing() -> None:
-    """What was not looked for."""
 
 
 async def _find_set(kube: Kube, namespace: str, name: str) -> Json | None:

@@ -30,7 +30,7 @@ from statefulrollout.kube.act import AT_ONCE, Actor
 from statefulrollout.kube.client import JSON_PATCH, STRATEGIC_MERGE_PATCH
 from statefulrollout.kube.views import facts_of
 from tests.builders import NOW, a_ledger, a_pod, a_rolling_set
-from tests.unit.kube.recorder import VERSION, RecordedEvents, RecordedKube, Word
+from tests.unit.kube.recorder import VERSION, Json, RecordedEvents, RecordedKube, Word
 
 POD = a_pod("db-2")
 STATUS = paths.pods("shop", "db-2", "status")
@@ -67,6 +67,7 @@ class Stage:
     def __init__(self, leader_check: Callable[[], None] = lambda: None) -> None:
         self.kube = RecordedKube()
         self.events = RecordedEvents()
+        self.taken_in: list[Json] = []
         self.actor = Actor(
             kube=self.kube,
             events=self.events,
@@ -81,6 +82,7 @@ class Stage:
             },
             leader_check=leader_check,
             clock=lambda: NOW,
+            take_in=self.taken_in.append,
         )
 
     async def act(self, *actions: Action) -> bool:
@@ -379,3 +381,8 @@ async def test_an_update_in_place_that_comes_late_changes_nothing(stage: Stage) 
     stage.kube.refuse("PATCH", DELETION, 409)
     assert await stage.act(UPDATE) is False
     assert stage.sent == [("PATCH", DELETION)]
+
+
+async def test_every_pod_is_told_of_as_it_was_written(stage: Stage) -> None:
+    assert await stage.act(LEDGER, ISOLATE, DELETE, UPDATE)
+    assert [pod["metadata"]["resourceVersion"] for pod in stage.taken_in] == ["1002", "1003", "1004"]

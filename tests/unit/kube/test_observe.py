@@ -167,6 +167,13 @@ async def test_slices_are_not_read_once_everybody_is_isolated_or_nobody_leaves()
     assert len(watch.kube.calls) == 1
 
 
+async def test_slices_are_not_older_than_the_pods_that_they_must_not_show() -> None:
+    watch = Watch()
+    await watch.look(LEAVING.but(version="72"), a_pod("db-1").isolated("v2").but(version="9"), a_pod("db-0"))
+    (call,) = watch.kube.calls
+    assert call.params == {"resourceVersion": "72", "resourceVersionMatch": "NotOlderThan"}
+
+
 async def test_another_pod_that_leaves_is_looked_for_and_the_first_keeps_its_time() -> None:
     watch = Watch()
     await watch.look(LEAVING)

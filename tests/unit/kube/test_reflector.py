@@ -215,3 +215,38 @@ async def test_what_did_not_change_is_not_reported_again(api: FakeApi, kube: Kub
     async with running(view):
         await until(lambda: len(watched_from(api)) == 2)
     assert view.changes == [("a", None, "Running")]
+
+
+async def test_what_was_just_written_is_no_news_when_a_watch_shows_it(api: FakeApi, kube: Kube) -> None:
+    stored(api, pod("a"))
+    written = asyncio.Event()
+    shown = stream(
+        {"type": "MODIFIED", "object": pod("a", "Written", 301)},
+        {"type": "MODIFIED", "object": pod("a", "Changed", 302)},
+        then=hang,
+    )
+
+    async def once_written(request: Any) -> Any:
+        await written.wait()
+        return await shown(request)
+
+    api.script("WATCH", PODS, once_written)
+    view = View(kube)
+    async with running(view):
+        await view.until(("a", None, "Running"))
+        view.reflector.take_in(pod("a", "Written", 301))
+        assert view.reflector.store == {("shop", "a"): "Written"}
+        written.set()
+        await view.until(("a", None, "Running"), ("a", "Written", "Changed"))
+
+
+async def test_what_was_written_is_not_taken_in_where_newer_or_nothing_is_known(api: FakeApi, kube: Kube) -> None:
+    stored(api, pod("a"))
+    api.script("WATCH", PODS, stream({"type": "MODIFIED", "object": pod("a", "Newer", 302)}, then=hang))
+    view = View(kube)
+    async with running(view):
+        await view.until(("a", None, "Running"), ("a", "Running", "Newer"))
+        late: list[Json] = [pod("a", "Written", 301), pod("a", "Written", 302), pod("gone", "Written", 303)]
+        for written in (*late, {"metadata": {}}):
+            view.reflector.take_in(written)
+    assert view.reflector.store == {("shop", "a"): "Newer"}

@@ -148,12 +148,3 @@ async def test_claims_are_looked_at_only_where_the_set_deletes_them(looks: bool,
     assert (CLAIMS in read_by(kube)) is looks
     owned = [pod.volumes_owned_by_pod for pod in workload.pods]
     assert owned == ([("data-db-0",), ()] if looks else [(), ()])
-
-
-async def test_slices_are_read_beside_the_rest_while_a_pod_is_being_isolated() -> None:
-    kube = a_cluster(a_raw_pod("db-0"))
-    kube.objects[f"{SLICES}/a"] = {
-        "endpoints": [{"conditions": {"serving": True}, "targetRef": {"kind": "Pod", "uid": "uid-db-0"}}]
-    }
-    assert (await fetch_workload(kube, "shop", "db", Known())).serving is None
-    assert (await fetch_workload(kube, "shop", "db", Known(isolating=True))).serving == frozenset({"uid-db-0"})
