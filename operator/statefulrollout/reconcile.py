@@ -206,8 +206,10 @@ class Reconciler:
                 keys.add((raw["metadata"]["namespace"], raw["spec"]["targetRef"]["name"]))
             for raw in await self._kube.list_all(paths.statefulrolloutledgers(namespace)):
                 keys.add((raw["metadata"]["namespace"], raw["metadata"]["name"]))
-            for raw in await self._kube.list_all(paths.pods(namespace), params=under_the_lid):
-                owner = controller_of(raw["metadata"])
-                if owner is not None and owner["kind"] == "StatefulSet":
-                    keys.add((raw["metadata"]["namespace"], owner["name"]))
+            # All of a cluster's pods are more than would fit: page by page.
+            async for page in self._kube.pages(paths.pods(namespace), params=under_the_lid):
+                for metadata in (raw["metadata"] for raw in page.get("items") or ()):
+                    owner = controller_of(metadata)
+                    if owner is not None and owner["kind"] == "StatefulSet":
+                        keys.add((metadata["namespace"], owner["name"]))
         return sorted(keys)
