@@ -198,9 +198,11 @@ def build_config(*, own_image: bool, feature_gates: Sequence[str] = ()) -> dict[
 
     Kubernetes refuses cgroup v1 unless told not to; on cgroup v2 the setting means nothing. Its controllers and its
     scheduler send 20 and 50 requests a second unless told to send more: scenarios side by side would wait for that, and
-    benchmarks measure little else.
+    benchmarks measure little else. And kube-proxy lets a second pass between two looks at what Services lead to: where
+    many scenarios change that, one second of `propagationSeconds` would not be enough.
     """
     kubelet = {"kind": "KubeletConfiguration", "failCgroupV1": False}
+    kube_proxy = {"kind": "KubeProxyConfiguration", "iptables": {"minSyncPeriod": "100ms"}}
     generous = {"extraArgs": {"kube-api-qps": "1000", "kube-api-burst": "2000"}}
     control_plane = {"kind": "ClusterConfiguration", "controllerManager": generous, "scheduler": generous}
     return {
@@ -208,6 +210,6 @@ def build_config(*, own_image: bool, feature_gates: Sequence[str] = ()) -> dict[
         "apiVersion": "kind.x-k8s.io/v1alpha4",
         "featureGates": dict.fromkeys(feature_gates, True),
         "networking": {"disableDefaultCNI": own_image, "podSubnet": pod_network.POD_SUBNET},
-        "kubeadmConfigPatches": [json.dumps(patch) for patch in (kubelet, control_plane)],
+        "kubeadmConfigPatches": [json.dumps(patch) for patch in (kubelet, kube_proxy, control_plane)],
         "nodes": [{"role": role} for role in ROLES],
     }

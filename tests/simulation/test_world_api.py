@@ -171,8 +171,8 @@ async def test_a_cache_that_lags_answers_with_nothing_older_than_was_asked_for()
         await world.run(limit_seconds=0.1)
 
     async def version_since(version: str) -> str:
-        listed = await late.list_since(version, PODS)
-        return str(listed.items[0]["metadata"]["resourceVersion"])
+        (pod,) = await late.list_all(PODS, since=version)
+        return str(pod["metadata"]["resourceVersion"])
 
     assert [await version_since(version) for version in versions] == versions
     assert await version_since("") == versions[-1]

@@ -15,7 +15,6 @@ import random
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Any, Self
 
 import aiohttp
@@ -40,14 +39,6 @@ PAGE = 500
 _CONNECT_SECONDS = 3.0
 _NO_SUCH_CACHE = (410, 504)
 """Where the API server's cache is not, or has not become within three seconds, as new as it was asked for."""
-
-
-@dataclass(frozen=True)
-class Listing:
-    """A whole list, and the version of all its objects taken together."""
-
-    items: list[Json]
-    version: str
 
 
 def newest(*versions: str) -> str:
@@ -156,43 +147,37 @@ class Kube:
         raise AssertionError("unreachable: the last try returns or raises")
 
     async def pages(
-        self, path: str, *, params: Mapping[str, str] | None = None, timeout: float = 30.0
+        self, path: str, *, params: Mapping[str, str] | None = None, since: str = "", timeout: float = 30.0
     ) -> AsyncIterator[Json]:
-        """Yield a list page by page (`items`, `metadata.resourceVersion`), read consistently; `timeout` is per page.
+        """Yield a list page by page (`items`, `metadata.resourceVersion`), all of one moment; `timeout` is per page.
+
+        The moment is now, or with `since` not older than that version: a cache of the API server may answer. Where it
+        says that none is as new, the moment is now all the same.
 
         Raises `Gone` where the list took so long that the server forgot its snapshot: start over.
         """
         query = {**(params or {}), "limit": str(PAGE)}
+        page = await self._first_page(path, query, since, timeout)
         while True:
-            page = await self.call("GET", path, params=query, timeout=timeout)
             yield page
             token = page["metadata"].get("continue")
             if not token:
                 return
-            query["continue"] = token
+            page = await self.call("GET", path, params={**query, "continue": token}, timeout=timeout)
 
-    async def list_all(self, path: str, *, params: Mapping[str, str] | None = None) -> list[Json]:
-        """Read a whole list as it is now, and not as a cache of the API server has it."""
-        return (await self.list_since("", path, params=params)).items
-
-    async def list_since(self, version: str, path: str, *, params: Mapping[str, str] | None = None) -> Listing:
-        """Read a whole list that is not older than `version`: a cache of the API server may answer.
-
-        Where the API server says that none is as new, or `version` is empty, it is read as it is now.
-        """
-        if version:
-            query = {**(params or {}), "resourceVersion": version, "resourceVersionMatch": "NotOlderThan"}
+    async def _first_page(self, path: str, query: Mapping[str, str], since: str, timeout: float) -> Json:
+        if since:
+            cached = {**query, "resourceVersion": since, "resourceVersionMatch": "NotOlderThan"}
             try:
-                page = await self.call("GET", path, params=query, timeout=30.0)
-                return Listing(page.get("items") or [], page["metadata"]["resourceVersion"])
+                return await self.call("GET", path, params=cached, timeout=timeout)
             except ApiError as error:
                 if error.status not in _NO_SUCH_CACHE:
                     raise
-        items: list[Json] = []
-        async for page in self.pages(path, params=params):
-            items += page.get("items") or ()
-            version = page["metadata"]["resourceVersion"]
-        return Listing(items, version)
+        return await self.call("GET", path, params=query, timeout=timeout)
+
+    async def list_all(self, path: str, *, params: Mapping[str, str] | None = None, since: str = "") -> list[Json]:
+        """Read a whole list, as it is now or not older than `since`: see `pages`."""
+        return [item async for page in self.pages(path, params=params, since=since) for item in page.get("items") or ()]
 
     async def watch(
         self,

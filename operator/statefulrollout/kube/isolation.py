@@ -35,8 +35,8 @@ class Isolation:
         leaving = {pod.uid: pod.version for pod in pods if _leaves_service(pod) and pod.is_written_off(now)}
         serving: frozenset[str] = frozenset()
         if leaving.keys() - self._since.keys():
-            slices = await kube.list_since(newest(*leaving.values()), paths.endpointslices(namespace))
-            serving, now = views.serving_endpoints_of(slices.items), self._clock()
+            slices = await kube.list_all(paths.endpointslices(namespace), since=newest(*leaving.values()))
+            serving, now = views.serving_endpoints_of(slices), self._clock()
         self._since = {uid: self._since.get(uid, now) for uid in leaving.keys() - serving}
         return self._since
 

@@ -20,7 +20,7 @@ from statefulrollout.core.snapshot import PodView, Rollout, StatefulSetView
 from statefulrollout.core.validation import Problem, parse_spec
 from statefulrollout.errors import NotFound
 from statefulrollout.kube import paths, views
-from statefulrollout.kube.client import Json, Kube, Listing, newest
+from statefulrollout.kube.client import Json, Kube, newest
 from statefulrollout.kube.ledger import fetch_ledger
 
 
@@ -58,6 +58,14 @@ class Known:
 
     selector: str | None = None
     pods: Mapping[str, PodView] = field(default_factory=dict)
+    version: str = ""
+
+
+@dataclass(frozen=True)
+class _Listed:
+    """Pods with the UID of whoever controls each, and the version of all of them taken together."""
+
+    pods: Sequence[tuple[str, PodView]] = ()
     version: str = ""
 
 
@@ -100,28 +108,29 @@ async def fetch_workload(
     ledger, raw, listed = await asyncio.gather(
         fetch_ledger(kube, namespace, name),
         _find_set(kube, namespace, name),
-        _list_pods(kube, namespace, known.selector, since),
+        _list_pods(kube, namespace, known.selector, known, since),
     )
     if raw is None:
         return Workload(None, (), ledger, {})
     target = views.stateful_set_of(raw)
     selector = views.selector_of(raw["spec"]["selector"])
     if selector != known.selector:
-        listed = await _list_pods(kube, namespace, selector)
+        listed = await _list_pods(kube, namespace, selector, known)
     known.selector = selector
     return Workload(target, await _take_in(kube, listed, raw, known), ledger, raw)
 
 
 async def fetch_pods_now(kube: Kube, raw: Mapping[str, Any], known: Known) -> tuple[PodView, ...]:
     """Read the pods of a StatefulSet again, as they are now."""
-    listed = await _list_pods(kube, raw["metadata"]["namespace"], views.selector_of(raw["spec"]["selector"]))
+    selector = views.selector_of(raw["spec"]["selector"])
+    listed = await _list_pods(kube, raw["metadata"]["namespace"], selector, known)
     return await _take_in(kube, listed, raw, known)
 
 
-async def _take_in(kube: Kube, listed: Listing, raw: Mapping[str, Any], known: Known) -> tuple[PodView, ...]:
+async def _take_in(kube: Kube, listed: _Listed, raw: Mapping[str, Any], known: Known) -> tuple[PodView, ...]:
     """The pods of the StatefulSet among those that were listed; they are known from now on."""
     metadata = raw["metadata"]
-    pods = tuple(_view_of(pod, known.pods) for pod in listed.items if belongs_to(pod, metadata["uid"]))
+    pods = tuple(pod for owner, pod in listed.pods if owner == metadata["uid"])
     known.pods, known.version = {pod.uid: pod for pod in pods}, listed.version
     return await _with_claims(kube, metadata["namespace"], pods) if _deletes_claims(raw) else pods
 
@@ -133,11 +142,21 @@ async def _find_set(kube: Kube, namespace: str, name: str) -> Json | None:
         return None
 
 
-async def _list_pods(kube: Kube, namespace: str, selector: str | None, since: str = "") -> Listing:
-    """The pods that the selector selects, not older than a version; none where the selector is not known."""
+async def _list_pods(kube: Kube, namespace: str, selector: str | None, known: Known, since: str = "") -> _Listed:
+    """The pods that the selector selects, not older than a version; none where the selector is not known.
+
+    What is kept of them is a tenth of what comes, so one page at a time is in memory.
+    """
     if selector is None:
-        return Listing([], "")
-    return await kube.list_since(since, paths.pods(namespace), params={"labelSelector": selector})
+        return _Listed()
+    pods: list[tuple[str, PodView]] = []
+    version = ""
+    async for page in kube.pages(paths.pods(namespace), params={"labelSelector": selector}, since=since):
+        for raw in page.get("items") or ():
+            owner = views.controller_of(raw["metadata"]) or {}
+            pods.append((owner.get("uid", ""), _view_of(raw, known.pods)))
+        version = page["metadata"]["resourceVersion"]
+    return _Listed(pods, version)
 
 
 def _view_of(raw: Json, known: Mapping[str, PodView]) -> PodView:

@@ -14,7 +14,7 @@ from prometheus_client import REGISTRY
 
 from statefulrollout.errors import ApiError, Conflict, Gone, NotFound, Unavailable
 from statefulrollout.kube import paths
-from statefulrollout.kube.client import MERGE_PATCH, PAGE, TRIES, Json, Kube, Listing, newest
+from statefulrollout.kube.client import MERGE_PATCH, PAGE, TRIES, Json, Kube, newest
 from statefulrollout.kube.paths import resource_of
 from tests.unit.kube.fake_api import FakeApi, Responder, answer, hang, list_of, refuse, reset, silent, stream
 
@@ -186,12 +186,14 @@ async def test_what_is_received_is_counted_by_verb_and_resource(api: FakeApi, ku
     assert received("watch") - before[1] == len(json.dumps(sent)) + 1
 
 
-async def test_a_list_that_need_not_be_the_latest_is_read_whole_from_a_cache(api: FakeApi, kube: Kube) -> None:
-    item: Json = {"metadata": {"name": "kvstore-0"}}
-    api.script("GET", paths.pods("shop"), answer(lambda: list_of([item], 9)))
-    assert await kube.list_since("7", paths.pods("shop")) == Listing([item], "9")
-    (one,) = api.requests
-    assert one.query == {"resourceVersion": "7", "resourceVersionMatch": "NotOlderThan"}
+async def test_a_list_that_need_not_be_the_latest_is_read_from_a_cache(api: FakeApi, kube: Kube) -> None:
+    items: list[Json] = [{"metadata": {"name": f"kvstore-{number}"}} for number in range(2)]
+    first, second = (lambda: list_of(items[:1], 9, **{"continue": "x"})), (lambda: list_of(items[1:], 9))
+    api.script("GET", paths.pods("shop"), answer(first), answer(second))
+    assert await kube.list_all(paths.pods("shop"), params={"labelSelector": "a=b"}, since="7") == items
+    usual = {"labelSelector": "a=b", "limit": str(PAGE)}
+    cached = {"resourceVersion": "7", "resourceVersionMatch": "NotOlderThan"}
+    assert [one.query for one in api.requests] == [{**usual, **cached}, {**usual, "continue": "x"}]
 
 
 @pytest.mark.parametrize("hindrance", [refuse(504, "Timeout"), refuse(410, "Expired")], ids=["too new", "too old"])
@@ -199,7 +201,7 @@ async def test_where_no_cache_is_as_new_the_list_is_read_as_it_is_now(
     api: FakeApi, kube: Kube, hindrance: Responder
 ) -> None:
     api.script("GET", paths.pods("shop"), hindrance, answer(lambda: list_of([], 5)))
-    assert await kube.list_since("7", paths.pods("shop")) == Listing([], "5")
+    assert await kube.list_all(paths.pods("shop"), since="7") == []
     assert [one.query for one in api.requests][1:] == [{"limit": str(PAGE)}]
 
 
