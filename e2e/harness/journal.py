@@ -32,6 +32,8 @@ PATHS = {
 OUTAGE_SECONDS = 180.0
 """How long the API server may be away."""
 LOOK_SECONDS = 0.5
+LONG_LOOK_SECONDS = 0.01
+"""A look at what was recorded that takes longer is a burden to the cluster, which is on the same machine."""
 
 Found = TypeVar("Found")
 
@@ -112,18 +114,25 @@ class Journal:
     def wait(self, what: str, probe: Callable[[], Found | None], seconds: float, describe: Callable[[], str]) -> Found:
         """Return what `probe` returns as soon as it is true, looking whenever something changed.
 
+        Looking at thousands of objects takes long: one that did is not repeated before ten times as long has passed.
+
         Raises NotSeenError after so many seconds, saying what was awaited and what was last seen.
         """
         give_up_at = time.monotonic() + seconds
         with self._news:
             while True:
+                began = time.monotonic()
                 if found := probe():
                     return found
+                took = time.monotonic() - began
                 left = give_up_at - time.monotonic()
                 if left <= 0 or self.trouble:
                     why = self.trouble or f"not within {seconds:.0f} s"
                     raise NotSeenError(f"awaited: {what}; {why}. Last seen:\n{describe()}")
-                self._news.wait(left)
+                if took > LONG_LOOK_SECONDS:
+                    self._news.wait_for(lambda: self.trouble, min(left, 10 * took))
+                else:
+                    self._news.wait(left)
 
     def stays(self, what: str, holds: Callable[[], object], seconds: float, describe: Callable[[], str]) -> None:
         """Look whenever something changes, for so many seconds, whether something goes on to hold.
