@@ -33,7 +33,7 @@ OUTAGE_SECONDS = 180.0
 """How long the API server may be away."""
 LOOK_SECONDS = 0.5
 LONG_LOOK_SECONDS = 0.01
-"""A look at what was recorded that takes longer is a burden to the cluster, which is on the same machine."""
+"""CPU time: a look at what was recorded that takes more is a burden to the cluster, which is on the same machine."""
 
 Found = TypeVar("Found")
 
@@ -121,10 +121,10 @@ class Journal:
         give_up_at = time.monotonic() + seconds
         with self._news:
             while True:
-                began = time.monotonic()
+                began = time.thread_time()
                 if found := probe():
                     return found
-                took = time.monotonic() - began
+                took = time.thread_time() - began
                 left = give_up_at - time.monotonic()
                 if left <= 0 or self.trouble:
                     why = self.trouble or f"not within {seconds:.0f} s"

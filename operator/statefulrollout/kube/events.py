@@ -34,6 +34,7 @@ REFILL_SECONDS = 3.0
 NOTE_LIMIT = 1024
 """Bytes that the API server accepts in a note."""
 _FORGET_ABOVE = 2000
+"""Fewer series and buckets are not worth a look for those that are over."""
 LONGEST_QUEUE = 1000
 """More than so many that wait to be written are dropped."""
 _FLUSH_SECONDS = 2.0
@@ -92,6 +93,7 @@ class Events:
         self._clock = clock
         self._series: dict[Word, _Series] = {}
         self._buckets: dict[str, _Bucket] = {}
+        self._most = _FORGET_ABOVE
         self._waiting: asyncio.Queue[_Request] = asyncio.Queue(LONGEST_QUEUE)
 
     def record(
@@ -166,9 +168,12 @@ class Events:
             log.info("an event was not written", reason=request.word.reason, object=request.about, error=str(error))
 
     def _forget(self, now: float) -> None:
-        if len(self._series) + len(self._buckets) > _FORGET_ABOVE:
-            self._series = {word: one for word, one in self._series.items() if now - one.started < SERIES_SECONDS}
-            self._buckets = {uid: one for uid, one in self._buckets.items() if now - one.at < SERIES_SECONDS}
+        if len(self._series) + len(self._buckets) <= self._most:
+            return
+        self._series = {word: one for word, one in self._series.items() if now - one.started < SERIES_SECONDS}
+        self._buckets = {uid: one for uid, one in self._buckets.items() if now - one.at < SERIES_SECONDS}
+        # Where most of it is young, the next look has to wait: one for every word would take ever longer.
+        self._most = max(_FORGET_ABOVE, 2 * (len(self._series) + len(self._buckets)))
 
 
 def build_event(involved: Mapping[str, str], word: Word, name: str, instance: str, now: float) -> Json:
