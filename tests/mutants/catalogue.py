@@ -49,9 +49,8 @@ MUTANTS = (
     Mutant(
         "a pod is chosen by what is known of the others",
         "kube/workload.py",
-        'listed = await _list_pods(kube, raw["metadata"]["namespace"], views.selector_of(raw["spec"]["selector"]))',
-        'selector = views.selector_of(raw["spec"]["selector"])\n'
-        '    listed = await _list_pods(kube, raw["metadata"]["namespace"], selector, known.version)',
+        'listed = await _list_pods(kube, raw["metadata"]["namespace"], selector, known)',
+        'listed = await _list_pods(kube, raw["metadata"]["namespace"], selector, known, known.version)',
         ROLLOUTS + "test_a_pod_is_chosen_by_how_the_others_are_now_however_late_their_changes_are_heard_of",
     ),
     Mutant(
@@ -176,7 +175,7 @@ MUTANTS = (
     Mutant(
         "pods are read from the API server's cache",
         "kube/workload.py",
-        'params={"labelSelector": selector})',
+        'params={"labelSelector": selector}, since=since)',
         'params={"labelSelector": selector, "resourceVersion": "0"})',
         ROLLOUTS + "test_a_pod_is_chosen_by_how_the_others_are_now_however_late_their_changes_are_heard_of",
     ),
