@@ -208,9 +208,10 @@ def soaked_at(snapshot: Snapshot, pod: PodView) -> float:
     The times in a pod's status are cut to whole seconds, so one second is added: a soak is never cut short.
     """
     soak = snapshot.rollout.spec.strategy.soak_seconds
+    if not soak:
+        return 0.0
     started = (container.since for container in pod.containers)
-    began = max(pod.since(names.SERVING) or 0.0, pod.since("Ready") or 0.0, *started)
-    return began + soak + 1.0 if soak else 0.0
+    return max(pod.since(names.SERVING) or 0.0, pod.since("Ready") or 0.0, *started) + soak + 1.0
 
 
 def stuck_reason_of(snapshot: Snapshot, pod: PodView, now: float) -> str:
