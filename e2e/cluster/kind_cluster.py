@@ -24,6 +24,8 @@ CREATE_SECONDS = 600.0
 READY_SECONDS = 180.0
 ANSWER_SECONDS = 60.0
 DELETE_SECONDS = 180.0
+UNANSWERED_TIMEOUT = "/proc/sys/net/netfilter/nf_conntrack_tcp_timeout_syn_sent"
+UNANSWERED_SECONDS = 5
 BUILD_FOLDER = Path(__file__).parents[2] / "build"
 
 
@@ -126,8 +128,16 @@ class KindCluster:
             self._wait_ready()
 
     def power_off(self, node: str) -> None:
-        """Cut the power of one node."""
+        """Cut the power of one node.
+
+        The kernels of the others remember for two minutes to which pod they sent a connection that nobody answered,
+        and send the next one from the same port to the same dead pod, whatever kube-proxy says by then: the longer a
+        node is away, the more ports lead there. Here they remember it for seconds.
+        """
         docker("kill", self._own(node))
+        for other in self.nodes():
+            if other != node:
+                docker("exec", other, "sh", "-c", f"echo {UNANSWERED_SECONDS} >{UNANSWERED_TIMEOUT}")
 
     def power_on(self, node: str) -> None:
         """Start a node again, and return once it is Ready."""
