@@ -21,7 +21,7 @@ from statefulrollout.core.inplace import verdict_of
 from statefulrollout.core.ordering import who_goes_earlier
 from statefulrollout.core.scene import Scene
 from statefulrollout.core.snapshot import Snapshot
-from statefulrollout.core.stages import IN_MOTION, Place, Stage
+from statefulrollout.core.stages import IN_MOTION, Place
 from statefulrollout.core.wording import name_some
 
 
@@ -126,19 +126,14 @@ def one_at_a_time_when_ordered(scene: Scene, candidate: Place) -> str:
 
 def budget_allows_new_unavailability(scene: Scene, candidate: Place) -> str:
     """Never more than maxUnavailable pods away, whatever made them unavailable."""
-    away = scene.away
     if candidate.condemned:
-        # No wanted pod becomes unavailable, yet state moves: a pod that is broken for good does not count.
-        broken = {place.pod.ordinal for place in scene.places if place.stuck}
-        leaving = [place for place in scene.places if place.condemned and place.stage in IN_MOTION]
-        chosen = [place for place in scene.places if place.condemned and place.pod.uid in scene.chosen]
-        taken = len(away - broken) + len(leaving) + len(chosen)
+        # No wanted pod becomes unavailable, yet state moves.
+        taken = scene.condemned_away
         return f"{taken} of {scene.limit} are unavailable or leaving" if taken >= scene.limit else ""
-    with_it = away | {candidate.pod.ordinal}
-    if len(with_it) <= scene.limit:
+    away = len(scene.away)
+    if away + (candidate.pod.ordinal not in scene.away) <= scene.limit:
         return ""
-    named = name_some([f"{scene.target.name}-{ordinal}" for ordinal in sorted(away)])
-    return f"{len(away)} of {scene.limit} are unavailable: {named}"
+    return f"{away} of {scene.limit} are unavailable: {scene.away_named}"
 
 
 def remaining_capacity_carries_the_load(scene: Scene, candidate: Place) -> str:
@@ -178,9 +173,8 @@ def node_can_take_the_replacement(scene: Scene, candidate: Place) -> str:
 
 def application_checks_pass(scene: Scene, candidate: Place) -> str:
     """The application itself is asked whether it can spare a pod, or just this one, and took the last one back well."""
-    resting = any(place.stage in (Stage.SOAKING, Stage.UPDATED) for place in scene.places)
     for check in scene.snapshot.rollout.spec.checks:
-        asked = CheckAt.BEFORE_POD in check.at or (CheckAt.AFTER_POD in check.at and resting)
+        asked = CheckAt.BEFORE_POD in check.at or (CheckAt.AFTER_POD in check.at and scene.resting)
         judgement = scene.checks.get(check.name)
         if not asked or judgement is None:
             continue

@@ -283,7 +283,7 @@ def _choose(scene: Scene, stand: Stand) -> Choice | None:
     said: list[Announcement] = []
     for place in _candidates(scene):
         uid = place.pod.uid
-        seen = replace(scene, chosen=scene.chosen - {uid}) if uid in scene.chosen else scene
+        seen = scene.sparing(place) if uid in scene.chosen else scene
         verdict = judge(seen, place)
         if verdict is None and not scene.snapshot.surveyed:
             return None
@@ -292,7 +292,7 @@ def _choose(scene: Scene, stand: Stand) -> Choice | None:
                 note = f"{place.pod.name} goes by spec.override, though {each.guard} says: {each.observed}"
                 said.append(Announcement("GuardOverridden", note, place.pod, warning=True))
             marks.append(begin(stand, place))
-            scene = replace(scene, chosen=scene.chosen | {uid}, chosen_at=scene.now)
+            scene = scene.choosing(place)
         else:
             held[uid] = Waiting(verdict.guard, verdict.observed)
     return Choice(tuple(marks), held, tuple(said))
