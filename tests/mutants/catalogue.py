@@ -189,8 +189,15 @@ MUTANTS = (
     Mutant(
         "the budget is not asked",
         "core/guards.py",
-        "    if len(with_it) <= scene.limit:\n",
-        "    if with_it:\n",
+        "    if away + (candidate.pod.ordinal not in scene.away) <= scene.limit:\n",
+        "    if scene:\n",
+        COMPLETES,
+    ),
+    Mutant(
+        "a pod that was just chosen does not count as away",
+        "core/scene.py",
+        "return self._hand_on(scene, away)",
+        "return self._hand_on(scene, self.away)",
         COMPLETES,
     ),
     Mutant(
