@@ -134,10 +134,12 @@ class KindCluster:
         and send the next one from the same port to the same dead pod, whatever kube-proxy says by then: the longer a
         node is away, the more ports lead there. Here they remember it for seconds.
         """
-        docker("kill", self._own(node))
-        for other in self.nodes():
-            if other != node:
-                docker("exec", other, "sh", "-c", f"echo {UNANSWERED_SECONDS} >{UNANSWERED_TIMEOUT}")
+        self._own(node)
+        for line in self._listed():
+            running, _, state = line.rpartition(" ")
+            if state == "running":
+                docker("exec", running, "sh", "-c", f"echo {UNANSWERED_SECONDS} >{UNANSWERED_TIMEOUT}")
+        docker("kill", node)
 
     def power_on(self, node: str) -> None:
         """Start a node again, and return once it is Ready."""

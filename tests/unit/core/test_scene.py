@@ -12,6 +12,7 @@ from statefulrollout.core.actions import MarkPod
 from statefulrollout.core.budget import unavailable_ordinals
 from statefulrollout.core.plan import decide
 from statefulrollout.core.scene import Scene
+from statefulrollout.core.stages import Place
 from tests.builders import NOW, a_pod, a_rolling_set, a_snapshot, a_spec, pods
 from tests.unit.core.guarded import scene_of
 
@@ -32,11 +33,14 @@ def a_scene(*chosen: str) -> Scene:
     return scene
 
 
+def place_in(scene: Scene, uid: str) -> Place:
+    return next(place for place in scene.places if place.pod.uid == uid)
+
+
 @pytest.mark.parametrize("uid", UIDS)
 def test_one_more_is_chosen(uid: str) -> None:
     before = a_scene("uid-db-4")
-    place = next(place for place in before.places if place.pod.uid == uid)
-    after = before.choosing(place)
+    after = before.choosing(place_in(before, uid))
     assert said_by(after) == said_by(a_scene("uid-db-4", uid))
     assert (after.chosen, after.chosen_at) == (frozenset({"uid-db-4", uid}), NOW)
 
@@ -44,8 +48,7 @@ def test_one_more_is_chosen(uid: str) -> None:
 @pytest.mark.parametrize("uid", UIDS)
 def test_one_is_judged_that_was_chosen_before(uid: str) -> None:
     before = a_scene(*UIDS)
-    place = next(place for place in before.places if place.pod.uid == uid)
-    after = before.sparing(place)
+    after = before.sparing(place_in(before, uid))
     assert said_by(after) == said_by(a_scene(*(other for other in UIDS if other != uid)))
     assert after.chosen_at == before.chosen_at
 
@@ -53,7 +56,7 @@ def test_one_is_judged_that_was_chosen_before(uid: str) -> None:
 def test_what_is_asked_first_of_a_later_scene_is_right_too() -> None:
     before = replace(a_scene("uid-db-4"))
     for uid in UIDS:
-        before = before.choosing(next(place for place in before.places if place.pod.uid == uid))
+        before = before.choosing(place_in(before, uid))
     assert said_by(before) == said_by(a_scene("uid-db-4", *UIDS))
 
 
