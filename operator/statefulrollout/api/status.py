@@ -13,7 +13,9 @@ from pydantic import Field
 from statefulrollout.api.model import Count, ListMap, Message, Model, Observation, Timestamp, Word
 
 MAX_PODS = 100
-"""How many pods `status.pods` lists at most; those in motion come first."""
+"""How many pods `status.pods` lists at most."""
+MAX_PODS_AT_REST = 20
+"""It is filled up to so many with pods at rest: to write a hundred that all wait for the same costs more than a pod."""
 
 
 class Condition(Model):
@@ -93,5 +95,7 @@ class Status(Model):
         description="Ready, Reconciling, Stalled, Paused, Degraded and Overridden, all present after the first visit.",
     )
     pods: Annotated[list[PodStatus], Field(max_length=MAX_PODS), ListMap("name")] = Field(
-        default=[], description="Where each pod stands; those in motion first, at most 100."
+        default=[],
+        description="Where each pod stands: those in motion, at most 100; then, up to 20 in all, those that "
+        "wait for something, and others.",
     )

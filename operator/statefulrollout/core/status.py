@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from statefulrollout.api import names
-from statefulrollout.api.status import MAX_PODS
+from statefulrollout.api.status import MAX_PODS, MAX_PODS_AT_REST
 from statefulrollout.api.v1alpha1 import Condition, PodStatus, Status, WaitingFor
 from statefulrollout.core.goal import failure_of, is_aborted, is_given_up
 from statefulrollout.core.guards import overridden
@@ -296,13 +296,15 @@ def _build_conditions(
 
 
 def _pods_of(plan: Plan) -> list[PodStatus]:
-    """At most 100 pods, those in motion first."""
+    """Those in motion, and few others."""
 
-    def rank(place: Place) -> tuple[bool, bool, int]:
-        return (place.stage not in IN_MOTION, place.stage not in _COMING_BACK, place.pod.ordinal)
+    def rank(place: Place) -> tuple[bool, bool, bool, int]:
+        waits = place.pod.uid in plan.waiting
+        return (place.stage not in IN_MOTION, place.stage not in _COMING_BACK, not waits, place.pod.ordinal)
 
+    moving = sum(place.stage in IN_MOTION | _COMING_BACK for place in plan.places)
     listed: list[PodStatus] = []
-    for place in sorted(plan.places, key=rank)[:MAX_PODS]:
+    for place in sorted(plan.places, key=rank)[: min(MAX_PODS, max(MAX_PODS_AT_REST, moving))]:
         waiting = plan.waiting.get(place.pod.uid)
         listed.append(
             PodStatus(

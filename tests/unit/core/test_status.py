@@ -268,9 +268,20 @@ def test_pods_in_motion_are_listed_first_then_those_that_come_back() -> None:
     ]
 
 
-def test_of_many_pods_a_hundred_are_listed() -> None:
+def test_of_many_pods_at_rest_twenty_are_listed_those_first_that_wait_for_something() -> None:
     status = status_of(a_set(120), *pods(120))
-    assert (len(status.pods), status.updated) == (100, 120)
+    assert (len(status.pods), status.updated) == (20, 120)
+    updated = [pod.at("v2") for pod in pods(40)[:30]]
+    status = status_of(a_rolling_set(41), *updated, *pods(40)[30:], a_pod("db-40").let_go("v2"))
+    assert [pod.name for pod in status.pods] == ["db-40", *(f"db-{ordinal}" for ordinal in (*range(30, 40), *range(9)))]
+    assert [bool(pod.waiting_for) for pod in status.pods[1:]] == [True] * 10 + [False] * 9
+
+
+@pytest.mark.parametrize(("moving", "listed"), [(20, 20), (50, 50), (120, 100)])
+def test_those_in_motion_are_listed_up_to_a_hundred(moving: int, listed: int) -> None:
+    gone = [pod.let_go("v2") for pod in pods(130)[:moving]]
+    status = status_of(a_rolling_set(130), *gone, *pods(130)[moving:])
+    assert (len(status.pods), {pod.stage for pod in status.pods}) == (listed, {"Released"})
 
 
 def test_long_texts_are_cut_and_never_refused() -> None:
