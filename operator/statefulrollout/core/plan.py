@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from statefulrollout.api.v1alpha1 import CheckAt, UnhealthyOutdated
 from statefulrollout.core import membership, questions
-from statefulrollout.core.actions import Action, Announcement, MarkPod, RemovePod, UpdateInPlace, WriteLedger
+from statefulrollout.core.actions import Action, Announcement, MarkPod, WriteLedger
 from statefulrollout.core.arrival import restored_pods
 from statefulrollout.core.asks import Ask
 from statefulrollout.core.budget import chosen_before, pods_of, unavailable_ordinals
@@ -158,15 +158,15 @@ def decide(snapshot: Snapshot, now: float) -> Plan:
     ledger = ledger_after(around, members.declaration, steps, leaving | shut, now)
     ledger = ledger.model_copy(update={"preparations": preparing.entries})
     set_fence = build_set_fence(target, fence, ours=recorded.original_strategy is not None)
-    stepping = [action for uid, step in steps.items() if uid not in leaving for action in step.actions]
-    pod_actions = [*stepping, *chosen, *(_withdrawn(scene, stepping, leaving) if target.observed else ())]
+    moving = [action for uid, step in steps.items() if uid not in leaving for action in step.actions]
     return Plan(
         actions=(
             *([WriteLedger(ledger)] if ledger != recorded else []),
             *([set_fence] if set_fence else []),
             *plan_floor(snapshot, target, places),
-            *(action for action in pod_actions if isinstance(action, MarkPod)),
-            *(action for action in pod_actions if isinstance(action, RemovePod | UpdateInPlace)),
+            *moving,
+            *chosen,
+            *(_withdrawn(scene, moving, leaving) if target.observed else ()),
         ),
         asks=(
             *members.asks,

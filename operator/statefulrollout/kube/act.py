@@ -2,14 +2,14 @@
 
 Every write names the version of the object that was judged, a pod's its UID as well: whatever comes late, from a
 leader that has been deposed or over a slow network, meets another version and changes nothing. The first conflict ends
-the pass: the snapshot was stale, and the next pass decides afresh. Pods that go the same way go side by side: their
-writes do not depend on each other.
+the pass: the snapshot was stale, and the next pass decides afresh. Pods go side by side, in no order but that of the
+actions on each; and nobody is taken out of service before all that comes first has been written.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, Literal
@@ -75,15 +75,32 @@ class Actor:
     async def act(self, actions: Sequence[Action]) -> bool:
         """Carry the actions out in order; False where the cluster is not as it was seen, and the rest was left."""
         for _, alike in groupby(actions, key=_way_of):
-            waiting = list(alike)
-            while waiting:
-                now, waiting = waiting[:AT_ONCE], waiting[AT_ONCE:]
-                done = await asyncio.gather(*map(self._try, now), return_exceptions=True)
-                if errors := [error for error in done if isinstance(error, BaseException)]:
-                    raise errors[0]
-                if not all(done):
-                    return False
+            chains: dict[str, list[Action]] = {}
+            for action in alike:
+                chains.setdefault(_pod_of(action), []).append(action)
+            if not await self._side_by_side(chains.values()):
+                return False
         return True
+
+    async def _side_by_side(self, chains: Collection[Sequence[Action]]) -> bool:
+        """Carry out each chain in its order; the first action that fails is the last that was begun."""
+        going, waiting = True, iter(chains)
+
+        async def work() -> None:
+            nonlocal going
+            for action in (action for chain in waiting for action in chain):
+                if not going:
+                    return
+                done = False
+                try:
+                    done = await self._try(action)
+                finally:
+                    going = going and done
+
+        ends = await asyncio.gather(*(work() for _ in range(AT_ONCE)), return_exceptions=True)
+        if errors := [error for error in ends if isinstance(error, BaseException)]:
+            raise errors[0]
+        return going
 
     async def _try(self, action: Action) -> bool:
         self.leader_check()
@@ -250,15 +267,16 @@ class Actor:
             self.events.record(regarding, type=kind, reason=reason, action=action, note=note)
 
 
-def _way_of(action: Action) -> Hashable:
-    """Equal for actions on pods that go the same way, and unlike any other's for all else."""
-    match action:
-        case MarkPod(conditions=conditions):
-            return ("mark", conditions.get(names.SERVING))
-        case RemovePod() | UpdateInPlace():
-            return "removal"
-        case _:
-            return id(action)
+def _pod_of(action: Action) -> str:
+    """The UID of the pod that the action changes; empty where it changes none."""
+    return action.pod.uid if isinstance(action, MarkPod | RemovePod | UpdateInPlace) else ""
+
+
+def _way_of(action: Action) -> str:
+    """Equal for actions that need not wait for each other, unless they are on the same pod."""
+    if isinstance(action, MarkPod) and action.pod.serving and action.conditions.get(names.SERVING) is False:
+        return "out of service"
+    return "on its way" if _pod_of(action) else "around"
 
 
 def _delete_options(preconditions: Mapping[str, str]) -> dict[str, Any]:

@@ -236,13 +236,21 @@ def test_a_hook_is_asked_only_together_with_the_entry_that_remembers_it() -> Non
     assert (again.asks, again.actions) == (plan.asks, ())
 
 
-def test_marks_come_before_removals_and_the_ledger_first() -> None:
+def test_the_ledger_comes_first_and_a_pod_is_removed_after_its_mark() -> None:
     present = (a_pod("db-0").let_go("v2"), a_pod("db-1").drained("v2"), a_pod("db-2").isolated("v2"))
     spec = a_spec(strategy={"maxUnavailable": 3, "allowFullOutage": True})
     plan = plan_for(a_rolling_set(), *present, spec=spec, isolated={"uid-db-2": 60})
-    assert kinds(plan) == ["WriteLedger", "MarkPod", "RemovePod", "RemovePod"]
-    removals = [action.pod.name for action in plan.actions if isinstance(action, RemovePod)]
-    assert removals == ["db-0", "db-1"]
+    assert kinds(plan) == ["WriteLedger", "RemovePod", "MarkPod", "RemovePod"]
+    on_pods = [action.pod.name for action in plan.actions if isinstance(action, MarkPod | RemovePod)]
+    assert on_pods == ["db-0", "db-1", "db-1"]
+
+
+def test_those_that_are_chosen_come_last() -> None:
+    spec = a_spec(strategy={"maxUnavailable": 3, "allowFullOutage": True, "soakSeconds": 0})
+    plan = plan_for(a_rolling_set(), OLD[0], a_pod("db-1").drained("v2"), a_pod("db-2").at("v2").came_back(), spec=spec)
+    assert kinds(plan) == ["WriteLedger", "MarkPod", "RemovePod", "MarkPod", "MarkPod"]
+    on_pods = [action.pod.name for action in plan.actions if isinstance(action, MarkPod | RemovePod)]
+    assert on_pods == ["db-1", "db-1", "db-2", "db-0"]
 
 
 def test_nothing_is_removed_in_the_pass_that_sets_the_fence() -> None:

@@ -26,7 +26,7 @@ from statefulrollout.core.actions import (
 from statefulrollout.core.snapshot import Facts, Restart
 from statefulrollout.errors import ApiError, NotLeader
 from statefulrollout.kube import paths
-from statefulrollout.kube.act import AT_ONCE, Actor
+from statefulrollout.kube.act import Actor
 from statefulrollout.kube.client import JSON_PATCH, STRATEGIC_MERGE_PATCH
 from statefulrollout.kube.views import facts_of
 from tests.builders import NOW, a_ledger, a_pod, a_rolling_set
@@ -64,8 +64,8 @@ JUDGED = {"uid": "uid-db-2", "resourceVersion": "72"}
 class Stage:
     """An actor before recording fakes."""
 
-    def __init__(self, leader_check: Callable[[], None] = lambda: None) -> None:
-        self.kube = RecordedKube()
+    def __init__(self, kube: RecordedKube | None = None, leader_check: Callable[[], None] = lambda: None) -> None:
+        self.kube = kube or RecordedKube()
         self.events = RecordedEvents()
         self.taken_in: list[Json] = []
         self.actor = Actor(
@@ -282,22 +282,6 @@ async def test_the_first_conflict_ends_the_pass(stage: Stage, action: Action, me
     assert stage.events.words == []
 
 
-async def test_pods_that_go_the_same_way_go_side_by_side_and_none_is_removed_where_one_was_not_marked() -> None:
-    stage, others = Stage(), [a_pod(f"db-{ordinal}") for ordinal in range(3, AT_ONCE + 3)]
-    marks = [replace(ISOLATE, pod=pod) for pod in (POD, *others)]
-    stage.kube.refuse("PATCH", STATUS, 409)
-    assert not await stage.act(*marks, DELETE)
-    assert [path for _, path in stage.sent] == [paths.pods("shop", mark.pod.name, "status") for mark in marks[:AT_ONCE]]
-    assert len(stage.events.words) == 2 * (AT_ONCE - 1)
-
-
-async def test_gates_that_close_wait_for_those_that_open() -> None:
-    stage, opens = Stage(), MarkPod(a_pod("db-1"), "PodServing", "serves", {names.SERVING: True})
-    stage.kube.refuse("PATCH", paths.pods("shop", "db-1", "status"), 409)
-    assert not await stage.act(opens, ISOLATE)
-    assert stage.sent == [("PATCH", paths.pods("shop", "db-1", "status"))]
-
-
 @pytest.mark.parametrize(("action", "path"), [(FORWARD, FENCE), (ISOLATE, STATUS)])
 async def test_what_is_gone_before_it_could_be_written_ends_the_pass(stage: Stage, action: Action, path: str) -> None:
     stage.kube.refuse("PATCH", path, 404)
@@ -335,7 +319,7 @@ async def test_whoever_leads_no_more_writes_no_more() -> None:
             raise NotLeader
         left.pop()
 
-    stage = Stage(leader_check)
+    stage = Stage(leader_check=leader_check)
     with pytest.raises(NotLeader):
         await stage.act(LEDGER, FORWARD, ISOLATE, DELETE)
     assert stage.sent == [("PUT", f"{LEDGERS}/db"), ("PATCH", FENCE)]
