@@ -13,7 +13,7 @@ import functools
 import random
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import kopf
@@ -22,8 +22,12 @@ from kopf._core.engines.peering import Identity
 from statefulrollout.api import names
 from statefulrollout.errors import StatefulRolloutError
 from statefulrollout.kube import paths
-from statefulrollout.kube.client import Json, Kube
+from statefulrollout.kube.client import Json, Kube, newest
+from statefulrollout.kube.pods import Heard
 from statefulrollout.kube.reflector import Key, Reflector, Scope
+
+MOST_NEWS = 500
+"""So many whole pods of a StatefulSet are kept until it is looked at; a list tells of more."""
 
 Wake = Callable[[Key], None]
 
@@ -52,9 +56,10 @@ class StatefulSetHint:
 
 @dataclass(frozen=True)
 class PodHint:
-    """What of a pod is worth a look, and the StatefulSet that controls it."""
+    """What of a pod is worth a look, and the StatefulSet that controls it; a new version alone is not."""
 
     owner: str
+    version: str = field(compare=False)
     uid: str
     leaving: bool
     eviction: str
@@ -79,6 +84,8 @@ class Sources:
         self.namespaces = namespaces
         self._wake = wake
         self._rollouts_by_target: dict[Key, set[Key]] = {}
+        self._pods_by_owner: dict[Key, set[str]] = {}
+        self._news: dict[Key, dict[str, Json]] = {}
         everything, under_the_lid = Scope("", namespaces), Scope(f"{names.FENCED_LABEL}=true", namespaces)
         self.rollouts: Reflector[RolloutHint] = Reflector(
             kube, paths.statefulrollouts, project=rollout_hint_of, on_change=self._rollout_changed, scope=everything
@@ -91,7 +98,7 @@ class Sources:
             scope=everything,
         )
         self.pods: Reflector[PodHint] = Reflector(
-            kube, paths.pods, project=pod_hint_of, on_change=self._pod_changed, scope=under_the_lid
+            kube, paths.pods, project=self._note_pod, on_change=self._pod_changed, scope=under_the_lid
         )
 
     def is_targeted(self, namespace: str, stateful_set: str) -> bool:
@@ -103,13 +110,33 @@ class Sources:
         rollouts = self._rollouts_by_target.get((namespace, stateful_set), ())
         return sorted(name for _, name in rollouts if not self.rollouts.store[namespace, name].leaving)
 
-    def pods_version(self) -> str:
-        """The version of the last change of a pod under the lid; empty before any was heard of."""
-        return self.pods.heard
+    def pods_of(self, namespace: str, stateful_set: str, keep: bool) -> Heard:
+        """The pods of a StatefulSet that are under the lid, and those that were shown since this was asked last.
+
+        `keep` asks for these the next time: they are kept for whoever moves pods, and for nobody else.
+        """
+        key = (namespace, stateful_set)
+        news = self._news.pop(key, {})
+        if keep:
+            self._news[key] = {}
+        pods = self._pods_by_owner.get(key, ())
+        return Heard(self.pods.heard, {name: self.pods.store[namespace, name].version for name in pods}, news)
 
     def take_in(self, pod: Json) -> None:
         """Take note of a pod under the lid as it was just written: whoever wrote it need not be woken for it."""
-        self.pods.take_in(pod)
+        hint = self.pods.store.get((pod["metadata"].get("namespace", ""), pod["metadata"].get("name", "")))
+        if hint is not None and hint.owner == pod_hint_of(pod).owner:
+            self.pods.take_in(pod)
+
+    def _note_pod(self, pod: Json) -> PodHint:
+        """Project a pod, and keep it whole where somebody wants it; what is newer stays."""
+        metadata, hint = pod["metadata"], pod_hint_of(pod)
+        news = self._news.get((metadata["namespace"], hint.owner))
+        if news is not None and (metadata["name"] in news or len(news) < MOST_NEWS):
+            before = news.get(metadata["name"], pod)
+            if newest(before["metadata"]["resourceVersion"], hint.version) == hint.version:
+                news[metadata["name"]] = pod
+        return hint
 
     def hear_of(self, key: Key, hint: RolloutHint, gone: bool) -> None:
         """Wake whoever a StatefulRollout concerns that somebody else has seen, unless our own view is as new."""
@@ -140,8 +167,16 @@ class Sources:
                 self._wake((namespace, hint.target))
 
     def _pod_changed(self, key: Key, old: PodHint | None, new: PodHint | None) -> None:
+        namespace, name = key
+        if old is not None:
+            pods = self._pods_by_owner[namespace, old.owner]
+            pods.discard(name)
+            if not pods:
+                del self._pods_by_owner[namespace, old.owner]
+        if new is not None:
+            self._pods_by_owner.setdefault((namespace, new.owner), set()).add(name)
         for owner in {hint.owner for hint in (old, new) if hint is not None and hint.owner}:
-            self._wake((key[0], owner))
+            self._wake((namespace, owner))
 
 
 def rollout_hint_of(rollout: Mapping[str, Any]) -> RolloutHint:
@@ -175,6 +210,7 @@ def pod_hint_of(pod: Json) -> PodHint:
     owners = [owner["name"] for owner in metadata.get("ownerReferences") or () if owner.get("controller")]
     return PodHint(
         owner=owners[0] if owners else "",
+        version=metadata["resourceVersion"],
         uid=metadata["uid"],
         leaving="deletionTimestamp" in metadata,
         eviction=(metadata.get("annotations") or {}).get(names.EVICTION_ANNOTATION, ""),

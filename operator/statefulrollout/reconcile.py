@@ -32,6 +32,7 @@ from statefulrollout.kube.events import Events
 from statefulrollout.kube.isolation import Isolation
 from statefulrollout.kube.memory import Memory
 from statefulrollout.kube.observe import observe
+from statefulrollout.kube.pods import Heard
 from statefulrollout.kube.report import report
 from statefulrollout.kube.survey import survey
 from statefulrollout.kube.views import controller_of
@@ -58,8 +59,8 @@ class Hearsay(Protocol):
     def rollouts_of(self, namespace: str, stateful_set: str) -> Sequence[str]:
         """Names of the StatefulRollouts of a StatefulSet."""
 
-    def pods_version(self) -> str:
-        """The version of the last change of a pod."""
+    def pods_of(self, namespace: str, stateful_set: str, keep: bool) -> Heard:
+        """The pods of a StatefulSet, with those that were shown since last time where that asked to `keep` them."""
 
     def take_in(self, pod: Json) -> None:
         """Take note of a pod as it was just written: that a watch shows the same is no reason to look."""
@@ -109,7 +110,8 @@ class Reconciler:
             return await self._pass(key, rollouts, await self._fetch_workload(key, memory), memory)
 
     async def _fetch_workload(self, key: Key, memory: Memory) -> Workload:
-        return await fetch_workload(self._kube, *key, memory.known, self._hearsay.pods_version())
+        heard = self._hearsay.pods_of(*key, keep=bool(memory.known.pods))
+        return await fetch_workload(self._kube, *key, memory.known, heard)
 
     async def _pass(self, key: Key, rollouts: Rollouts, workload: Workload, memory: Memory) -> float | None:
         ours = rollouts.ours[0]

@@ -49,8 +49,8 @@ MUTANTS = (
     Mutant(
         "a pod is chosen by what is known of the others",
         "kube/workload.py",
-        'listed = await _list_pods(kube, raw["metadata"]["namespace"], selector, known)',
-        'listed = await _list_pods(kube, raw["metadata"]["namespace"], selector, known, known.version)',
+        'list_pods(kube, raw["metadata"]["namespace"], selector, known)',
+        'list_pods(kube, raw["metadata"]["namespace"], selector, known, known.version)',
         ROLLOUTS + "test_a_pod_is_chosen_by_how_the_others_are_now_however_late_their_changes_are_heard_of",
     ),
     Mutant(
@@ -62,10 +62,24 @@ MUTANTS = (
     ),
     Mutant(
         "pods may be older than what was heard of them",
-        "kube/workload.py",
-        'since = newest(known.version, heard) if known.version else ""',
+        "kube/pods.py",
+        'since = newest(known.version, heard.version) if known.version else ""',
         "since = known.version",
         ROLLOUTS + "test_where_the_api_servers_cache_lags_no_write_meets_what_was_written_before",
+    ),
+    Mutant(
+        "a pod is as it was, whatever was heard of it",
+        "kube/pods.py",
+        "return int(shown) > int(pod.version)",
+        "return False",
+        COMPLETES,
+    ),
+    Mutant(
+        "a pod that nobody has shown is not asked for",
+        "kube/pods.py",
+        "    # It shall be there: if it came without the label of the lid, no watch shows it.\n    return True\n",
+        "    return False\n",
+        ROLLOUTS + "test_a_pod_created_while_the_webhook_does_not_answer_is_noticed_without_a_sweep",
     ),
     Mutant(
         "a pod goes back without being told so first",
@@ -154,7 +168,7 @@ MUTANTS = (
     Mutant(
         "a choice is never withdrawn",
         "core/plan.py",
-        "*(_withdrawn(scene, stepping, leaving) if target.observed else ())",
+        "*(_withdrawn(scene, moving, leaving) if target.observed else ()),",
         "",
         ORDERING + "test_nobody_waits_for_a_pod_whose_departure_was_lost_and_that_stays_after_all",
     ),
@@ -174,9 +188,9 @@ MUTANTS = (
     ),
     Mutant(
         "pods are read from the API server's cache",
-        "kube/workload.py",
-        'params={"labelSelector": selector}, since=since)',
-        'params={"labelSelector": selector, "resourceVersion": "0"})',
+        "kube/pods.py",
+        "params=params, since=since)",
+        'params={**params, "resourceVersion": "0"})',
         ROLLOUTS + "test_a_pod_is_chosen_by_how_the_others_are_now_however_late_their_changes_are_heard_of",
     ),
     Mutant(
@@ -244,10 +258,10 @@ MUTANTS = (
     ),
     Mutant(
         "a pod is what it was, whatever has become of it",
-        "kube/workload.py",
-        'if before and before.version == raw["metadata"].get("resourceVersion") else',
-        "if before else",
-        COMPLETES,
+        "kube/pods.py",
+        'if before and (before.uid, before.version) == (metadata["uid"], metadata.get("resourceVersion")):',
+        "if before:",
+        ROLLOUTS + "test_a_pod_is_chosen_by_how_the_others_are_now_however_late_their_changes_are_heard_of",
     ),
     Mutant(
         "a pod is chosen before anybody has looked at its surroundings",

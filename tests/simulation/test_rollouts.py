@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pytest
 
+from statefulrollout import handlers
 from statefulrollout.api import names
 from tests.simulation.scenario import a_scenario, gates, is_at, is_complete
 from tests.simulation.stories.enemies import delay_controller, delay_lists, delay_watches
@@ -223,7 +224,7 @@ async def test_a_pod_created_while_the_webhook_does_not_answer_is_noticed_withou
     await scenario.until_stage("Released", "kvstore-2")
     scenario.world.webhook.up = False
     delay_controller(scenario, 5.0)
-    await scenario.world.run(until=lambda: is_at(scenario.world, "Soaking", "kvstore-2"), limit_seconds=30)
+    await scenario.world.run(until=lambda: is_at(scenario.world, "Soaking", "kvstore-2"), limit_seconds=10)
     assert scenario.world.pod(2)["spec"].get("readinessGates") is None
     await scenario.until_complete(limit_seconds=120)
 
@@ -358,7 +359,11 @@ async def test_a_pod_is_chosen_by_how_the_others_are_now_however_late_their_chan
     await scenario.until_complete()
 
 
-async def test_where_the_api_servers_cache_lags_no_write_meets_what_was_written_before() -> None:
+@pytest.mark.parametrize("news", [0, handlers.MOST_NEWS])
+async def test_where_the_api_servers_cache_lags_no_write_meets_what_was_written_before(
+    news: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(handlers, "MOST_NEWS", news)
     scenario = await a_scenario(policy="Parallel")
     delay_watches(scenario, 0.2, seconds=120)
     delay_lists(scenario, 60.0, seconds=120)

@@ -16,6 +16,7 @@ from statefulrollout.core.snapshot import FenceKind
 from statefulrollout.errors import NotLeader
 from statefulrollout.hooks.runner import Key
 from statefulrollout.kube import paths
+from statefulrollout.kube.pods import Heard
 from statefulrollout.reconcile import AGAIN, LATER, Reconciler
 from tests.builders import DRAIN, NOW, a_report
 from tests.unit.kube.recorder import (
@@ -79,8 +80,9 @@ class Bench:
         assert (namespace, stateful_set) == KEY
         return []
 
-    def pods_version(self) -> str:
-        return self.heard
+    def pods_of(self, namespace: str, stateful_set: str, keep: bool) -> Heard:
+        assert (namespace, stateful_set) == KEY
+        return Heard(self.heard)
 
     def take_in(self, pod: Json) -> None:
         self.taken_in.append(pod)

@@ -108,7 +108,7 @@ class Reflector(Generic[T]):
                     )
                 ) as events:
                     async for event in events:
-                        version = self._apply(namespace, event)
+                        version = self.apply(namespace, event)
                 errors = 0
             except Gone:
                 version = None
@@ -139,7 +139,7 @@ class Reflector(Generic[T]):
             self.synced.set()
         return version
 
-    def _apply(self, namespace: str | None, event: Json) -> str:
+    def apply(self, namespace: str | None, event: Json) -> str:
         """Take one watch event in, and return the version it brings the view to."""
         item: Json = event["object"]
         version = str(item["metadata"]["resourceVersion"])
@@ -158,14 +158,11 @@ class Reflector(Generic[T]):
 
     def keep(self, key: Key, new: T | None) -> None:
         """Take the projection of one object in, or the object out where it is None, and report a change."""
-        old = self.store.get(key)
-        if old == new:
-            return
-        if new is None:
-            del self.store[key]
-        else:
+        old = self.store.pop(key, None) if new is None else self.store.get(key)
+        if new is not None:
             self.store[key] = new
-        self._on_change(key, old, new)
+        if old != new:
+            self._on_change(key, old, new)
 
 
 def _key_of(item: Json) -> Key:

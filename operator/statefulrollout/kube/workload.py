@@ -1,7 +1,6 @@
 """Reads a StatefulSet with its pods and its ledger, and the StatefulRollouts that roll it: all at once.
 
-What was read before only saves time: it says where to look first, a pod of the same version is the same, and a list of
-pods that is not older than what is known of them already need not be the very latest.
+What was read before only saves time: it says where to look first, and which pods need not be read again (`pods.py`).
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ import functools
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from statefulrollout.api.v1alpha1 import Spec
@@ -20,8 +19,9 @@ from statefulrollout.core.snapshot import PodView, Rollout, StatefulSetView
 from statefulrollout.core.validation import Problem, parse_spec
 from statefulrollout.errors import NotFound
 from statefulrollout.kube import paths, views
-from statefulrollout.kube.client import Json, Kube, newest
+from statefulrollout.kube.client import Json, Kube
 from statefulrollout.kube.ledger import fetch_ledger
+from statefulrollout.kube.pods import Found, Heard, Known, catch_up, list_pods
 
 
 @dataclass(frozen=True)
@@ -44,29 +44,6 @@ class Rollouts:
 
     ours: Sequence[Json]
     all: Sequence[Json] = ()
-
-
-@dataclass
-class Known:
-    """What was last read of a StatefulSet, or written.
-
-    Attributes:
-        selector: of its pods; None before it was read.
-        pods: by UID, unless they are at rest: looked at seldom, thousands of them would fill the memory.
-        version: of its pods: no list of them that is older may be used. Empty where only the latest will do.
-    """
-
-    selector: str | None = None
-    pods: Mapping[str, PodView] = field(default_factory=dict)
-    version: str = ""
-
-
-@dataclass(frozen=True)
-class _Listed:
-    """Pods with the UID of whoever controls each, and the version of all of them taken together."""
-
-    pods: Sequence[tuple[str, PodView]] = ()
-    version: str = ""
 
 
 async def fetch_rollouts(kube: Kube, namespace: str, target: str, heard_of: Sequence[str] = ()) -> Rollouts:
@@ -97,41 +74,37 @@ def _minds_others(raw: Json) -> bool:
 
 
 async def fetch_workload(
-    kube: Kube, namespace: str, name: str, known: Known | None = None, heard: str = ""
+    kube: Kube, namespace: str, name: str, known: Known | None = None, heard: Heard | None = None
 ) -> Workload:
-    """Read the StatefulSet, its pods and its ledger: all at once where what selects the pods is known.
+    """Read the StatefulSet, its pods and its ledger: all at once where it is known whose pods they are.
 
-    `heard` is the version of the last change of a pod that a watch has shown: the pods read are not older than that.
+    The pods are not older than what is known of them and what was heard.
     """
     known = known or Known()
-    since = newest(known.version, heard) if known.version else ""
-    ledger, raw, listed = await asyncio.gather(
+    ledger, raw, found = await asyncio.gather(
         fetch_ledger(kube, namespace, name),
         _find_set(kube, namespace, name),
-        _list_pods(kube, namespace, known.selector, known, since),
+        catch_up(kube, namespace, known, heard or Heard()),
     )
     if raw is None:
         return Workload(None, (), ledger, {})
     target = views.stateful_set_of(raw)
-    selector = views.selector_of(raw["spec"]["selector"])
-    if selector != known.selector:
-        listed = await _list_pods(kube, namespace, selector, known)
-    known.selector = selector
-    return Workload(target, await _take_in(kube, listed, raw, known), ledger, raw)
+    pods = await _take_in(kube, found, raw, known) if known.is_of(target) else await fetch_pods_now(kube, raw, known)
+    return Workload(target, pods, ledger, raw)
 
 
 async def fetch_pods_now(kube: Kube, raw: Mapping[str, Any], known: Known) -> tuple[PodView, ...]:
-    """Read the pods of a StatefulSet again, as they are now."""
+    """Read all pods of a StatefulSet, as they are now."""
     selector = views.selector_of(raw["spec"]["selector"])
-    listed = await _list_pods(kube, raw["metadata"]["namespace"], selector, known)
-    return await _take_in(kube, listed, raw, known)
+    return await _take_in(kube, await list_pods(kube, raw["metadata"]["namespace"], selector, known), raw, known)
 
 
-async def _take_in(kube: Kube, listed: _Listed, raw: Mapping[str, Any], known: Known) -> tuple[PodView, ...]:
-    """The pods of the StatefulSet among those that were listed; they are known from now on."""
+async def _take_in(kube: Kube, found: Found, raw: Mapping[str, Any], known: Known) -> tuple[PodView, ...]:
+    """The pods of the StatefulSet among those that were found; they are known from now on."""
     metadata = raw["metadata"]
-    pods = tuple(pod for owner, pod in listed.pods if owner == metadata["uid"])
-    known.pods, known.version = {pod.uid: pod for pod in pods}, listed.version
+    pods = tuple(pod for owner, pod in found.pods if owner == metadata["uid"])
+    known.target, known.pods = views.stateful_set_of(raw), {pod.name: pod for pod in pods}
+    known.version, known.listed = found.version, found.listed
     return await _with_claims(kube, metadata["namespace"], pods) if _deletes_claims(raw) else pods
 
 
@@ -140,28 +113,6 @@ async def _find_set(kube: Kube, namespace: str, name: str) -> Json | None:
         return await kube.call("GET", paths.statefulsets(namespace, name))
     except NotFound:
         return None
-
-
-async def _list_pods(kube: Kube, namespace: str, selector: str | None, known: Known, since: str = "") -> _Listed:
-    """The pods that the selector selects, not older than a version; none where the selector is not known.
-
-    What is kept of them is a tenth of what comes, so one page at a time is in memory.
-    """
-    if selector is None:
-        return _Listed()
-    pods: list[tuple[str, PodView]] = []
-    version = ""
-    async for page in kube.pages(paths.pods(namespace), params={"labelSelector": selector}, since=since):
-        for raw in page.get("items") or ():
-            owner = views.controller_of(raw["metadata"]) or {}
-            pods.append((owner.get("uid", ""), _view_of(raw, known.pods)))
-        version = page["metadata"]["resourceVersion"]
-    return _Listed(pods, version)
-
-
-def _view_of(raw: Json, known: Mapping[str, PodView]) -> PodView:
-    before = known.get(raw["metadata"]["uid"])
-    return before if before and before.version == raw["metadata"].get("resourceVersion") else views.pod_of(raw)
 
 
 def belongs_to(item: Json, uid: str) -> bool:

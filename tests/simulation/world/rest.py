@@ -98,6 +98,7 @@ def answer_of(server: ApiServer, request: Request, now: float) -> Json:
         else:
             at = now - (request.cache_seconds if int(since) else CACHE_SECONDS)
             items, version = server.list_cached(at, int(since), request.plural, request.namespace, selector)
+        items = [item for item in items if _has_field(item, request.params.get("fieldSelector", ""))]
         return {"kind": "List", "metadata": {"resourceVersion": str(version)}, "items": items}
     if request.method == "DELETE":
         return server.delete(*place, request.who, **_delete_options(request.body))
@@ -107,6 +108,15 @@ def answer_of(server: ApiServer, request: Request, now: float) -> Json:
     if request.method == "POST":
         return server.create(request.plural, request.namespace, request.body, request.who)
     return server.update(*place, _transform_of(request), request.who, request.sub)
+
+
+def _has_field(item: Json, field_selector: str) -> bool:
+    """Whether a field, named by the path of its keys, has the value that `path=value` tells; nothing told, all have."""
+    path, _, value = field_selector.partition("=")
+    found: Any = item
+    for key in filter(None, path.split(".")):
+        found = found.get(key, {})
+    return not path or found == {"true": True, "false": False}.get(value, value)
 
 
 def _transform_of(request: Request) -> Callable[[Json], Json]:

@@ -66,7 +66,9 @@ class RecordedKube(Kube):
             return self.objects[path]
         if resource_of(path)[1]:
             raise api_error_of(404, {"reason": "NotFound"})
-        return {"items": self._below(path), "metadata": {"resourceVersion": str(VERSION)}}
+        field, _, name = (params or {}).get("fieldSelector", "").partition("=")
+        items = [item for item in self._below(path) if field != "metadata.name" or item["metadata"]["name"] == name]
+        return {"items": items, "metadata": {"resourceVersion": str(VERSION)}}
 
     def _below(self, path: str) -> list[Json]:
         resource = resource_of(path)[0]
@@ -115,6 +117,7 @@ def a_raw_pod(name: str = "db-2", **fields: Any) -> Json:
             "name": name,
             "namespace": "shop",
             "uid": f"uid-{name}",
+            "resourceVersion": "900",
             "creationTimestamp": "2027-01-15T07:00:00Z",
             "labels": {"app": "db", names.REVISION_LABEL: "db-v1", names.FENCED_LABEL: "true"},
             "annotations": {

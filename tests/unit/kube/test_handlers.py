@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from statefulrollout import handlers
 from statefulrollout.api import names
 from statefulrollout.handlers import (
     PodHint,
@@ -38,7 +39,12 @@ def rollout(name: str, target: str = "kvstore", generation: int = 1, leaving: bo
 
 def pod(condition: str = "True", reason: str = "", **metadata: object) -> Json:
     return {
-        "metadata": {"uid": "1", "ownerReferences": [{"name": "kvstore", "controller": True}], **metadata},
+        "metadata": {
+            "uid": "1",
+            "resourceVersion": "7",
+            "ownerReferences": [{"name": "kvstore", "controller": True}],
+            **metadata,
+        },
         "status": {
             "phase": "Running",
             "conditions": [{"type": "Ready", "status": condition, "lastProbeTime": None}],
@@ -47,6 +53,11 @@ def pod(condition: str = "True", reason: str = "", **metadata: object) -> Json:
             ],
         },
     }
+
+
+def named(name: str, version: str, owner: str = "kvstore") -> Json:
+    owners = [{"name": owner, "controller": True}]
+    return pod(namespace="shop", name=name, resourceVersion=version, ownerReferences=owners)
 
 
 class Heard:
@@ -135,15 +146,68 @@ async def test_a_pod_wakes_its_stateful_set_when_something_counts(heard: Heard) 
 
 
 def test_a_pod_that_has_just_been_created_can_be_projected() -> None:
-    hint = pod_hint_of({"metadata": {"uid": "1"}})
-    assert hint == PodHint("", "1", False, "", "", "", frozenset(), frozenset())
+    hint = pod_hint_of({"metadata": {"uid": "1", "resourceVersion": "7"}})
+    assert hint == PodHint("", "7", "1", False, "", "", "", frozenset(), frozenset())
 
 
 @pytest.mark.parametrize(("status", "heard"), [("True", 0), ("False", 1)])
 def test_a_pod_that_starts_as_it_should_is_not_looked_at_for_every_step(status: str, heard: int) -> None:
     steps = [{"type": kind, "status": status} for kind in ("PodScheduled", "PodReadyToStartContainers", "Initialized")]
-    hint = pod_hint_of({"metadata": {"uid": "1"}, "status": {"conditions": steps}})
+    hint = pod_hint_of({"metadata": {"uid": "1", "resourceVersion": "7"}, "status": {"conditions": steps}})
     assert len(hint.conditions) == heard * len(steps)
+
+
+def test_the_versions_of_a_sets_pods_are_told_whether_or_not_somebody_was_woken_for_them(heard: Heard) -> None:
+    def versions() -> dict[str, str]:
+        return dict(heard.sources.pods_of(*KVSTORE, keep=False).pods)
+
+    assert versions() == {}
+    heard.pod(pod(), "kvstore-0")
+    heard.pod(pod(resourceVersion="8"), "kvstore-1")
+    heard.pod(pod(ownerReferences=[]), "stray")
+    assert versions() == {"kvstore-0": "7", "kvstore-1": "8"}
+    assert heard.pod(pod(resourceVersion="9"), "kvstore-0") == []
+    assert versions() == {"kvstore-0": "9", "kvstore-1": "8"}
+    heard.pod(None, "kvstore-1")
+    heard.pod(pod(resourceVersion="10", ownerReferences=[{"name": "other", "controller": True}]), "kvstore-0")
+    assert versions() == {}
+    assert heard.sources.pods_of("shop", "other", keep=False).pods == {"kvstore-0": "10"}
+
+
+def test_a_pod_that_was_written_has_that_version_unless_another_owns_it_by_then(heard: Heard) -> None:
+    heard.pod(pod(), "kvstore-0")
+    for version, owner in (("8", "kvstore"), ("9", "other")):
+        heard.sources.take_in(named("kvstore-0", version, owner))
+        assert heard.sources.pods_of(*KVSTORE, keep=False).pods == {"kvstore-0": "8"}
+    assert heard.pod(None, "kvstore-0") == [KVSTORE]
+
+
+def test_pods_are_kept_whole_from_look_to_look_for_whoever_asked_for_that(
+    heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(handlers, "MOST_NEWS", 2)
+
+    def show(name: str, version: str) -> None:
+        heard.sources.pods.apply(None, {"type": "MODIFIED", "object": named(name, version)})
+
+    def news(keep: bool) -> dict[str, str]:
+        found = heard.sources.pods_of(*KVSTORE, keep=keep).news
+        return {name: raw["metadata"]["resourceVersion"] for name, raw in found.items()}
+
+    show("kvstore-0", "7")
+    assert news(keep=True) == {}
+    show("kvstore-0", "9")
+    show("kvstore-0", "8")
+    show("kvstore-1", "10")
+    show("kvstore-2", "11")
+    show("kvstore-1", "12")
+    assert news(keep=True) == {"kvstore-0": "9", "kvstore-1": "12"}
+    assert news(keep=True) == {}
+    show("kvstore-2", "13")
+    heard.sources.take_in(named("kvstore-2", "14"))
+    assert news(keep=False) == {"kvstore-2": "14"}
+    show("kvstore-0", "15")
+    assert news(keep=False) == {}
 
 
 def test_what_our_own_view_knows_already_wakes_nobody(heard: Heard) -> None:

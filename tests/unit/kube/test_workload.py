@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 
 from statefulrollout.kube import paths
-from statefulrollout.kube.workload import Known, fetch_rollouts, fetch_workload
+from statefulrollout.kube.pods import Heard, Known
+from statefulrollout.kube.workload import fetch_rollouts, fetch_workload
 from tests.unit.kube.recorder import (
     LEDGER,
     PODS,
+    SET,
     VERSION,
     Json,
     RecordedKube,
@@ -70,38 +72,6 @@ async def test_any_other_is_read_with_its_neighbours(heard_of: list[str], change
     assert read_by(kube)[-1] == rollouts
 
 
-async def test_a_set_that_is_known_is_read_at_once_and_a_pod_of_the_same_version_is_the_same() -> None:
-    pods = (a_raw_pod(name, metadata={"resourceVersion": "7"}) for name in ("db-0", "db-1"))
-    kube, known = a_cluster(*pods), Known()
-    before = await fetch_workload(kube, "shop", "db", known)
-    kube.objects[f"{PODS}/db-1"]["metadata"]["resourceVersion"] = "8"
-    kube.objects[f"{PODS}/db-1"]["status"]["podIP"] = "10.0.0.99"
-    after = await fetch_workload(kube, "shop", "db", known)
-    assert after.pods[0] is before.pods[0]
-    assert after.pods[1].ip == "10.0.0.99"
-
-
-@pytest.mark.parametrize(
-    ("known", "heard", "since"), [("", "", None), ("", "1100", None), ("900", "", "900"), ("900", "1100", "1100")]
-)
-async def test_pods_are_not_older_than_what_is_known_and_at_first_as_they_are_now(
-    known: str, heard: str, since: str | None
-) -> None:
-    kube, known_so_far = a_cluster(a_raw_pod("db-0")), Known(selector="app=db", version=known)
-    await fetch_workload(kube, "shop", "db", known_so_far, heard)
-    (listing,) = (call for call in kube.calls if call.path == PODS)
-    assert listing.params.get("resourceVersion") == since
-    assert known_so_far.version == f"{VERSION}"
-
-
-async def test_a_set_that_was_made_anew_with_another_selector_is_read_by_that() -> None:
-    kube, known = a_cluster(a_raw_pod("db-0")), Known(selector="app=other")
-    workload = await fetch_workload(kube, "shop", "db", known)
-    assert [pod.name for pod in workload.pods] == ["db-0"]
-    assert known.selector == "app=db"
-    assert [call.params["labelSelector"] for call in kube.calls if call.path == PODS] == ["app=other", "app=db"]
-
-
 async def test_a_workload_is_the_set_with_its_own_pods() -> None:
     stranger = a_raw_pod(
         "db-9", metadata={"ownerReferences": [{"kind": "StatefulSet", "uid": "x", "controller": True}]}
@@ -124,6 +94,36 @@ async def test_a_set_that_is_not_there_has_no_pods_and_may_have_a_ledger() -> No
     workload = await fetch_workload(kube, "shop", "db")
     assert (workload.target, workload.pods, workload.ledger.rollout_uid) == (None, (), "r")
     assert PODS not in read_by(kube)
+
+
+async def test_a_set_that_is_known_is_read_with_only_those_pods_that_changed() -> None:
+    kube, known = a_cluster(a_raw_pod("db-0"), a_raw_pod("db-1"), a_raw_pod("db-2")), Known()
+    before = await fetch_workload(kube, "shop", "db", known)
+    for name in ("db-0", "db-1"):
+        kube.objects[f"{PODS}/{name}"]["metadata"]["resourceVersion"] = "1001"
+    after = await fetch_workload(
+        kube, "shop", "db", known, Heard("1001", {"db-0": "900", "db-1": "1001", "db-2": "900"})
+    )
+    assert [pod.version for pod in after.pods] == ["900", "1001", "900"]
+    assert after.pods[2] is before.pods[2]
+    assert after.pods == tuple(known.pods.values())
+    assert (known.version, known.listed) == ("1001", f"{VERSION}")
+
+
+@pytest.mark.parametrize(
+    "change", [{"selector": {"matchLabels": {"app": "new"}}}, {"replicas": 4}, {"ordinals": {"start": 1}}, {"uid": "x"}]
+)
+async def test_a_set_that_has_other_pods_than_what_is_known_is_read_anew(change: Json) -> None:
+    kube, known = a_cluster(a_raw_pod("db-0"), a_raw_pod("db-1"), a_raw_pod("db-2")), Known()
+    await fetch_workload(kube, "shop", "db", known)
+    kube.objects[SET]["metadata"]["uid"] = change.pop("uid", "uid-db")
+    kube.objects[SET]["spec"] |= change
+    kube.calls.clear()
+    await fetch_workload(kube, "shop", "db", known, Heard("1001", dict.fromkeys(known.pods, "900")))
+    (listing,) = (call for call in kube.calls if call.path == PODS and "fieldSelector" not in call.params)
+    assert "resourceVersion" not in listing.params
+    assert known.target is not None
+    assert known.target.uid == kube.objects[SET]["metadata"]["uid"]
 
 
 CLAIM: Json = {

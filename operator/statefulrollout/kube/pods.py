@@ -1,0 +1,150 @@
+"""Reads the pods of a StatefulSet: all of them, or by name those that may not be any more as they were read.
+
+What was read before never says how a pod is, only which ones need not be read again: those of which no watch has shown
+a later version. A list that is not older than what is known and heard need not be the very latest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from statefulrollout.core.snapshot import PodView, StatefulSetView
+from statefulrollout.kube import paths, views
+from statefulrollout.kube.client import Json, Kube, newest
+
+FEW = 2
+MANY = 50
+"""A list of so many pods takes as long as reading one by name; two are, where they are not most of the set."""
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What watches have shown of a StatefulSet's pods; they show those under the lid.
+
+    Attributes:
+        version: of the last change of any pod, whosever it is; empty before one was heard of.
+        pods: the version of each that is there, by name.
+        news: some of them as they were shown, by name; of each the latest.
+    """
+
+    version: str = ""
+    pods: Mapping[str, str] = field(default_factory=dict)
+    news: Mapping[str, Json] = field(default_factory=dict)
+
+
+@dataclass
+class Known:
+    """What was last read of a StatefulSet's pods, or written.
+
+    Attributes:
+        target: the StatefulSet; None before it was read.
+        pods: by name, unless they are at rest: looked at seldom, thousands of them would fill the memory.
+        version: nothing that is older may be read of them any more. Empty where only the latest will do.
+        listed: the version of the last list of all of them.
+    """
+
+    target: StatefulSetView | None = None
+    pods: Mapping[str, PodView] = field(default_factory=dict)
+    version: str = ""
+    listed: str = ""
+
+    def is_of(self, target: StatefulSetView) -> bool:
+        """Whether it was read for the same pods."""
+        return self.target is not None and _pods_of(self.target) == _pods_of(target)
+
+
+@dataclass(frozen=True)
+class Found:
+    """Pods with the UID of whoever controls each; its versions are those of `Known`."""
+
+    pods: Sequence[tuple[str, PodView]] = ()
+    version: str = ""
+    listed: str = ""
+
+
+def _pods_of(target: StatefulSetView) -> tuple[str, str, range]:
+    return target.uid, views.selector_of(target.selector), target.ordinals
+
+
+async def catch_up(kube: Kube, namespace: str, known: Known, heard: Heard) -> Found:
+    """The pods of the StatefulSet that is known, not older than what is known and was heard; none where it is not."""
+    if known.target is None:
+        return Found()
+    selector = views.selector_of(known.target.selector)
+    since = newest(known.version, heard.version) if known.version else ""
+    if not since or not known.pods or not heard.version or not all(pod.fenced for pod in known.pods.values()):
+        return await list_pods(kube, namespace, selector, known, since)
+    unsure = _unsure_of(known, known.target, heard)
+    shown = _shown_of(unsure, known.target, heard)
+    to_read = sorted(unsure - shown.keys())
+    if len(to_read) > max(len(known.pods) // MANY, min(FEW, len(known.pods) // 2)):
+        return await list_pods(kube, namespace, selector, known, since)
+    read = await asyncio.gather(*(_list(kube, namespace, selector, known, since, name) for name in to_read))
+    kept = {name: pod for name, pod in known.pods.items() if name not in unsure} | shown
+    pods = [(known.target.uid, pod) for pod in kept.values()] + [each for found in read for each in found.pods]
+    version = newest(since, *(found.version for found in read))
+    return Found(sorted(pods, key=lambda each: each[1].name), version, known.listed)
+
+
+def _unsure_of(known: Known, target: StatefulSetView, heard: Heard) -> set[str]:
+    """Names of the pods of which more may be known than we do."""
+    names = {f"{target.name}-{ordinal}" for ordinal in target.ordinals} | known.pods.keys() | heard.pods.keys()
+    return {name for name in names if _may_differ(known.pods.get(name), heard.pods.get(name), known, heard)}
+
+
+def _shown_of(names: set[str], target: StatefulSetView, heard: Heard) -> dict[str, PodView]:
+    """Those that were shown whole, as late as anything was heard of them."""
+    raws = ((name, heard.news[name], heard.pods[name]) for name in names & heard.news.keys() & heard.pods.keys())
+    return {
+        name: views.pod_of(raw)
+        for name, raw, version in raws
+        if newest(raw["metadata"]["resourceVersion"], version) == raw["metadata"]["resourceVersion"]
+        and (views.controller_of(raw["metadata"]) or {}).get("uid") == target.uid
+        and views.selects(target.selector, raw["metadata"].get("labels") or {})
+    }
+
+
+def _may_differ(pod: PodView | None, shown: str | None, known: Known, heard: Heard) -> bool:
+    """Whether there may be another pod of a name, or none, than the one that is known; `shown` is what was heard of."""
+    if pod and shown:
+        return int(shown) > int(pod.version)
+    if pod:
+        # It is gone, unless it came after all that was heard.
+        return int(pod.version) <= int(heard.version)
+    if shown:
+        # It was gone when all were listed, unless it came after that.
+        return int(shown) > int(known.listed)
+    # It shall be there: if it came without the label of the lid, no watch shows it.
+    return True
+
+
+async def list_pods(kube: Kube, namespace: str, selector: str, known: Known, since: str = "") -> Found:
+    """All pods that the selector selects, as they are now or not older than a version."""
+    found = await _list(kube, namespace, selector, known, since)
+    return Found(found.pods, found.version, found.version)
+
+
+async def _list(kube: Kube, namespace: str, selector: str, known: Known, since: str, name: str = "") -> Found:
+    """Pods that the selector selects, or the one of this name if it does.
+
+    What is kept of them is a tenth of what comes, so one page at a time is in memory.
+    """
+    params = {"labelSelector": selector, **({"fieldSelector": f"metadata.name={name}"} if name else {})}
+    pods: list[tuple[str, PodView]] = []
+    version = ""
+    async for page in kube.pages(paths.pods(namespace), params=params, since=since):
+        for raw in page.get("items") or ():
+            owner = views.controller_of(raw["metadata"]) or {}
+            pods.append((owner.get("uid", ""), _view_of(raw, known.pods)))
+        version = page["metadata"]["resourceVersion"]
+    return Found(pods, version)
+
+
+def _view_of(raw: Json, known: Mapping[str, PodView]) -> PodView:
+    metadata = raw["metadata"]
+    before = known.get(metadata["name"])
+    if before and (before.uid, before.version) == (metadata["uid"], metadata.get("resourceVersion")):
+        return before
+    return views.pod_of(raw)
