@@ -89,6 +89,9 @@ class Leader:
         self._seen: Json = {}
         self._seen_until = 0.0
         self._stopped = False
+        self._stirred = 0.0
+        """When this process last began or ended a try: a thread asks why there was none since."""
+        self._problem = ""
 
     @property
     def is_leader(self) -> bool:
@@ -140,14 +143,18 @@ class Leader:
 
         Afterwards `_held` is None where somebody else holds the Lease.
         """
-        started = self._clock()
+        started = self._stirred = self._clock()
         try:
             self._held = await self._renew(self._held) if self._held else await self._take()
         except KubeError as error:
+            self._problem = str(error)
             left = max(0.0, self._valid_until - self._clock())
             log.warning("the Lease was neither taken nor renewed", error=str(error), seconds_left=round(left, 1))
             return False
+        finally:
+            self._stirred = self._clock()
         if self._held is None:
+            self._problem = f"it is held by {self._seen.get('holderIdentity')}"
             return False
         self._valid_until = started + self._times.renew_deadline
         return True
@@ -207,7 +214,11 @@ class Leader:
             return None
         if self.is_leader:
             return min(0.5, max(0.05, self._valid_until - self._clock()))
-        log.error("the Lease is lost; ending the process", lease=self._name, identity=self._identity)
+        idle = self._clock() - self._stirred
+        # A try takes two requests at most, each of a third of the deadline.
+        stood_still = f"this process stood still for {idle:.1f} s: it got no CPU, or worked on one thing all the time"
+        problem = stood_still if idle > 0.8 * self._times.renew_deadline else self._problem
+        log.error("the Lease is lost; ending the process", problem=problem, lease=self._name, identity=self._identity)
         self._watchdog.end_process()
         return None
 

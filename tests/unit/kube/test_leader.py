@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, MutableMapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -73,6 +74,15 @@ async def candidate(connect: Callable[[str], Kube]) -> AsyncIterator[Callable[[s
         await one.leader.release()
 
 
+Logged = list[MutableMapping[str, Any]]
+
+
+def loss_in(logged: Logged) -> str:
+    """What the log says why the Lease was lost."""
+    (problem,) = (entry["problem"] for entry in logged if entry["event"].startswith("the Lease is lost"))
+    return str(problem)
+
+
 async def test_the_first_candidate_creates_the_lease_and_leads(
     api: FakeApi, candidate: Callable[[str], Candidate]
 ) -> None:
@@ -124,7 +134,7 @@ async def test_a_released_lease_is_taken_at_once(api: FakeApi, candidate: Callab
 
 @pytest.mark.parametrize("fault", [hang, reset, refuse(500, "InternalError")], ids=["hang", "reset", "500"])
 async def test_a_leader_cut_off_ends_before_the_next_one_starts(
-    api: FakeApi, candidate: Callable[[str], Candidate], fault: Responder
+    api: FakeApi, candidate: Callable[[str], Candidate], fault: Responder, logged: Logged
 ) -> None:
     first, second = candidate("first"), candidate("second")
     first.campaign()
@@ -143,24 +153,31 @@ async def test_a_leader_cut_off_ends_before_the_next_one_starts(
     await until(second_leads)
     assert not both
     assert len(first.ended) == 1
+    assert "PUT" in loss_in(logged)
     with pytest.raises(NotLeader):
         first.leader.check()
 
 
-async def test_a_blocked_event_loop_does_not_keep_a_leader_alive(candidate: Callable[[str], Candidate]) -> None:
+async def test_a_blocked_event_loop_does_not_keep_a_leader_alive(
+    candidate: Callable[[str], Candidate], logged: Logged
+) -> None:
     first = candidate("first")
     first.campaign()
     await until(lambda: first.leader.is_leader)
     time.sleep(TIMES.renew_deadline + 0.6)  # noqa: ASYNC251 - blocking the loop is what is tested
     assert len(first.ended) == 1
+    assert "this process stood still for" in loss_in(logged)
 
 
-async def test_a_lease_taken_away_is_lost_at_once(api: FakeApi, candidate: Callable[[str], Candidate]) -> None:
+async def test_a_lease_taken_away_is_lost_at_once(
+    api: FakeApi, candidate: Callable[[str], Candidate], logged: Logged
+) -> None:
     first = candidate("first")
     first.campaign()
     await until(lambda: first.leader.is_leader)
     api.put(LEASE, {"spec": {"holderIdentity": "somebody", "leaseDurationSeconds": 15, "renewTime": "now"}})
     await until(lambda: first.ended != [])
+    assert loss_in(logged) == "it is held by somebody"
     assert not first.leader.is_leader
     assert first.leader.lease_is_fresh()
 
