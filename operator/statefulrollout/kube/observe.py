@@ -1,6 +1,6 @@
-"""Makes one snapshot of everything that one rollout rests on, as the API server has just told it.
+"""Makes one snapshot of everything that one rollout rests on, as the API server tells it.
 
-Nothing that we keep answers. What is costly is read only where it is needed: EndpointSlices while a pod is being
+What is costly is read only where it is needed: EndpointSlices while a pod is being
 isolated, claims where the set deletes them, templates and zones where the strategy asks for them; and what only the
 choice of a pod looks at (`survey.py`) once one may go.
 """
