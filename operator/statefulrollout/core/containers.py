@@ -21,6 +21,8 @@ def identity_of(snapshot: Snapshot, pod: PodView) -> Mapping[str, str]:
     A restart of a log sidecar means nothing; a restart of the database does. Without hooks nothing matters.
     """
     addressed = snapshot.addressed
+    if not addressed:
+        return {}
     return {container.name: container.id for container in pod.containers if container.name in addressed}
 
 

@@ -59,7 +59,7 @@ def roster_of(snapshot: Snapshot, places: Sequence[Place], now: float, restored:
     gone: set[str] = set()
     for place in places:
         pod = place.pod
-        is_named = (pod.uid, member_of(snapshot, pod).containers) in named
+        is_named = bool(named) and (pod.uid, member_of(snapshot, pod).containers) in named
         was_member = is_named or rules is None or not last.generation
         is_out = place.stage in (Stage.MIGRATING, Stage.RELEASED) or (place.stage in LEAVING and not was_member)
         if is_out:

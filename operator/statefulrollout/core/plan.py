@@ -219,7 +219,7 @@ def _ask_checks(
     On a way back they are not: what is wrong with the application may be the revision that is given up.
     """
     idle = target.current_revision == target.update_revision and all(place.leaves_for is None for place in places)
-    if idle or is_given_up(snapshot):
+    if idle or is_given_up(snapshot) or not snapshot.rollout.spec.checks:
         return (), {}
     around = Surroundings(snapshot, places, membership.roster_of(snapshot, places, now, frozenset()))
     asks = {check.name: questions.ask_of_check(around, check) for check in snapshot.rollout.spec.checks}
@@ -264,8 +264,9 @@ def _steps(stand: Stand, target: StatefulSetView) -> tuple[dict[str, Step], froz
     left = limit - len(unavailable_ordinals(target, places, before) - set(open_gates.values()))
     steps: dict[str, Step] = {}
     shut: set[str] = set()
+    may_close = replace(stand, may_close_gate=True)
     for place in sorted(places, key=lambda place: place.pod.uid not in before):
-        step = step_of(replace(stand, may_close_gate=left > 0), place)
+        step = step_of(may_close if left > 0 else stand, place)
         if place.pod.uid in open_gates and step.actions:
             left -= 1
             shut.add(place.pod.uid)
