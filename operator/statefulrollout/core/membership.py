@@ -5,7 +5,8 @@ not, one that came back joins before it serves. The operator declares the whole 
 one declaration at a time; a changed set supersedes the one before at once, so a member that dies cannot block the next.
 
 A member that vanished without our doing is *away* for a while: its state may come back with its volume. One that
-still runs but is not ready for long, behind open gates, is *unknown*: its node has stopped answering.
+still runs but is not ready for long, behind open gates, is *unknown*: its node has stopped answering. One that has
+joined and fails its readiness probe before it serves has lost nothing, and stays in for as long.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 
 from statefulrollout.api import names
 from statefulrollout.api.v1alpha1 import Membership
-from statefulrollout.core.containers import identity_of
+from statefulrollout.core.containers import are_running, identity_of
 from statefulrollout.core.goal import goal_of
 from statefulrollout.core.ledger import Absence, Declaration, Member
 from statefulrollout.core.snapshot import PodView, Snapshot
@@ -69,7 +70,7 @@ def roster_of(snapshot: Snapshot, places: Sequence[Place], now: float, restored:
                 unknown.append(pod.name)
             else:
                 serving.append(pod)
-        elif place.stage in JOINING:
+        elif place.stage in JOINING or (is_named and _is_there_again_soon(snapshot, place, now)):
             if pod.uid in restored or is_named:
                 joining.append(pod)
         elif _has_state_to_hand_over(place):
@@ -77,6 +78,14 @@ def roster_of(snapshot: Snapshot, places: Sequence[Place], now: float, restored:
     present = {pod.name for pod in (*serving, *joining, *leaving)} | set(unknown) | gone
     away = _away(snapshot, last, present, now) if rules is not None else ()
     return Roster(tuple(serving), tuple(joining), tuple(leaving), away, tuple(unknown))
+
+
+def _is_there_again_soon(snapshot: Snapshot, place: Place, now: float) -> bool:
+    """Whether its containers run and merely fail their readiness probe, for no longer than an unknown pod may."""
+    pod, rules = place.pod, snapshot.rollout.spec.membership
+    if rules is None or place.stage is not Stage.STARTING or pod.awaits_restart or not are_running(snapshot, pod):
+        return False
+    return now < (pod.since("ContainersReady") or pod.created) + rules.unknown_after_seconds
 
 
 def _has_state_to_hand_over(place: Place) -> bool:

@@ -61,6 +61,8 @@ def recheck_at(
         dark, unstarted = dark_since(place.pod), place.pod.since("ContainersReady")
         if spec.membership is not None and dark is not None:
             times.append(dark + spec.membership.unknown_after_seconds)
+        if spec.membership is not None and unstarted is not None and not place.pod.containers_ready:
+            times.append(unstarted + spec.membership.unknown_after_seconds)
         if not place.pod.containers_ready:
             times.append(max(place.pod.created, unstarted or 0.0) + spec.strategy.progress_deadline_seconds)
     return min((at for at in times if at is not None and at > now), default=None)

@@ -86,6 +86,20 @@ def test_a_pod_that_was_named_with_these_containers_stays_in() -> None:
 
 
 @pytest.mark.parametrize(
+    ("part", "pod"),
+    [
+        ("joining", NEW.came_back().condition("ContainersReady", False, since=59)),
+        ("away", NEW.came_back().condition("ContainersReady", False, since=60)),
+        ("away", NEW.came_back().restarted(ready=False)),
+        ("away", NEW.came_back().waiting_in("CrashLoopBackOff")),
+    ],
+)
+def test_a_pod_that_joined_and_fails_its_probe_stays_in_for_a_while(part: str, pod: PodView) -> None:
+    assert parts_of(roster(pod, ledger=a_ledger(NEW.came_back()))) == {part: ["db-2"]}
+    assert parts_of(roster(pod)) == {}
+
+
+@pytest.mark.parametrize(
     ("away", "present"),
     [
         ([], pods(3)),
