@@ -25,6 +25,7 @@ from statefulrollout.kube import paths
 from statefulrollout.kube.client import Json, Kube, newest
 from statefulrollout.kube.pods import Heard
 from statefulrollout.kube.reflector import Key, Reflector, Scope
+from statefulrollout.kube.views import controller_of
 
 MOST_NEWS = 500
 """So many whole pods of a StatefulSet are kept until it is looked at; a list tells of more."""
@@ -125,7 +126,7 @@ class Sources:
     def take_in(self, pod: Json) -> None:
         """Take note of a pod under the lid as it was just written: whoever wrote it need not be woken for it."""
         hint = self.pods.store.get((pod["metadata"].get("namespace", ""), pod["metadata"].get("name", "")))
-        if hint is not None and hint.owner == pod_hint_of(pod).owner:
+        if hint is not None and hint.owner == _owner_of(pod):
             self.pods.take_in(pod)
 
     def _note_pod(self, pod: Json) -> PodHint:
@@ -207,9 +208,8 @@ def stateful_set_hint_of(stateful_set: Json) -> StatefulSetHint:
 def pod_hint_of(pod: Json) -> PodHint:
     """Project a pod."""
     metadata, status = pod["metadata"], pod.get("status") or {}
-    owners = [owner["name"] for owner in metadata.get("ownerReferences") or () if owner.get("controller")]
     return PodHint(
-        owner=owners[0] if owners else "",
+        owner=_owner_of(pod),
         version=metadata["resourceVersion"],
         uid=metadata["uid"],
         leaving="deletionTimestamp" in metadata,
@@ -226,6 +226,10 @@ def pod_hint_of(pod: Json) -> PodHint:
             for one in status.get("containerStatuses") or ()
         ),
     )
+
+
+def _owner_of(pod: Json) -> str:
+    return str((controller_of(pod["metadata"]) or {}).get("name", ""))
 
 
 _ON_THE_WAY = {("PodScheduled", "True"), ("PodReadyToStartContainers", "True"), ("Initialized", "True")}

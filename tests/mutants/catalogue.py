@@ -49,8 +49,8 @@ MUTANTS = (
     Mutant(
         "a pod is chosen by what is known of the others",
         "kube/workload.py",
-        'list_pods(kube, raw["metadata"]["namespace"], selector, known)',
-        'list_pods(kube, raw["metadata"]["namespace"], selector, known, known.version)',
+        'list_pods(kube, raw["metadata"]["namespace"], target, known)',
+        'list_pods(kube, raw["metadata"]["namespace"], target, known, known.version)',
         ROLLOUTS + "test_a_pod_is_chosen_by_how_the_others_are_now_however_late_their_changes_are_heard_of",
     ),
     Mutant(

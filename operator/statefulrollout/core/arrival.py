@@ -62,7 +62,7 @@ def start(stand: Stand, place: Place) -> Step:
     observed = place.stuck or place.pod.unschedulable or usual
     deadline = stand.snapshot.rollout.spec.strategy.progress_deadline_seconds
     restart = place.pod.facts.restart if place.pod.facts else None
-    since = max(place.pod.created, place.pod.since("ContainersReady") or 0.0, restart.at if restart else 0.0)
+    since = max(place.pod.unready_since, restart.at if restart else 0.0)
     due = since + deadline if since + deadline > stand.now else None
     step = Step(waiting=Waiting("kubelet", observed), recheck_at=due)
     if _must_close_gate(stand.snapshot, place):

@@ -6,9 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from statefulrollout.core.budget import chosen_before
 from statefulrollout.core.snapshot import Snapshot, StatefulSetView
-from statefulrollout.core.stages import IN_MOTION, Stage, places_of
-
-_ON_ITS_WAY_BACK = frozenset({Stage.STARTING, Stage.RESTORING, Stage.SOAKING, Stage.TERMINATING})
+from statefulrollout.core.stages import COMING_BACK, IN_MOTION, places_of
 
 
 def unfinished_of(target: StatefulSetView) -> str:
@@ -38,7 +36,7 @@ def motion_of(snapshot: Snapshot, now: float) -> str:
     """
     chosen = chosen_before(snapshot)
     for place in places_of(snapshot, now):
-        if place.stage in IN_MOTION | _ON_ITS_WAY_BACK:
+        if place.stage in IN_MOTION | COMING_BACK:
             return f"{place.pod.name} is {place.stage.value}"
         if place.pod.uid in chosen:
             return f"{place.pod.name} is about to leave"

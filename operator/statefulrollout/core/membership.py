@@ -85,7 +85,7 @@ def _is_there_again_soon(snapshot: Snapshot, place: Place, now: float) -> bool:
     pod, rules = place.pod, snapshot.rollout.spec.membership
     if rules is None or place.stage is not Stage.STARTING or pod.awaits_restart or not are_running(snapshot, pod):
         return False
-    return now < (pod.since("ContainersReady") or pod.created) + rules.unknown_after_seconds
+    return now < pod.unready_since + rules.unknown_after_seconds
 
 
 def _has_state_to_hand_over(place: Place) -> bool:

@@ -58,11 +58,10 @@ def recheck_at(
     ]
     times += [place.pod.eviction_asked + PATIENCE_SECONDS for place in around.places if place.pod.eviction_asked]
     for place in around.places:
-        dark, unstarted = dark_since(place.pod), place.pod.since("ContainersReady")
-        if spec.membership is not None and dark is not None:
-            times.append(dark + spec.membership.unknown_after_seconds)
-        if spec.membership is not None and unstarted is not None and not place.pod.containers_ready:
-            times.append(unstarted + spec.membership.unknown_after_seconds)
-        if not place.pod.containers_ready:
-            times.append(max(place.pod.created, unstarted or 0.0) + spec.strategy.progress_deadline_seconds)
+        pod, dark = place.pod, dark_since(place.pod)
+        if not pod.containers_ready:
+            times.append(pod.unready_since + spec.strategy.progress_deadline_seconds)
+        if spec.membership is not None:
+            silent = [dark, None if pod.containers_ready else pod.unready_since]
+            times += [at + spec.membership.unknown_after_seconds for at in silent if at is not None]
     return min((at for at in times if at is not None and at > now), default=None)

@@ -143,6 +143,11 @@ class PodView:
         return self.is_true("ContainersReady")
 
     @property
+    def unready_since(self) -> float:
+        """Since when its containers are not ready, if they are not: as long as it exists, or since they were last."""
+        return max(self.created, self.since("ContainersReady") or 0.0)
+
+    @property
     def serving(self) -> bool:
         """Whether our gate is open."""
         return self.is_true(names.SERVING)

@@ -42,6 +42,8 @@ class Stage(StrEnum):
 LEAVING = frozenset({Stage.ISOLATING, Stage.DRAINING, Stage.MIGRATING})
 """Chosen, not yet released: these may still go back."""
 IN_MOTION = LEAVING | {Stage.RELEASED, Stage.RETURNING}
+COMING_BACK = frozenset({Stage.STARTING, Stage.RESTORING, Stage.SOAKING, Stage.TERMINATING})
+"""Out of service or not trusted yet, and not to leave; whoever terminates comes back as another pod."""
 
 SCALE_DOWN = "scale-down"
 """What a condemned pod leaves for, in place of a revision."""
@@ -245,9 +247,9 @@ def broken_reason_of(snapshot: Snapshot, pod: PodView, now: float) -> str:
         if not of_the_old and (reason := _unrecoverable(container)):
             return reason
     deadline = snapshot.rollout.spec.strategy.progress_deadline_seconds
-    since = max(pod.created, pod.since("ContainersReady") or 0.0)
-    if not pod.containers_ready and now >= since + deadline:
-        return pod.unschedulable or f"containers not ready for {int(now - since)} s (progressDeadlineSeconds)"
+    if not pod.containers_ready and now >= pod.unready_since + deadline:
+        late = int(now - pod.unready_since)
+        return pod.unschedulable or f"containers not ready for {late} s (progressDeadlineSeconds)"
     restart = pod.facts.restart if pod.facts else None
     if restart is not None and awaited and now >= restart.at + deadline:
         late = int(now - restart.at)

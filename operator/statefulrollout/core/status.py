@@ -19,7 +19,7 @@ from statefulrollout.core.guards import overridden
 from statefulrollout.core.membership import dark_since
 from statefulrollout.core.plan import Plan
 from statefulrollout.core.snapshot import FenceKind, PodView, Snapshot, StatefulSetView
-from statefulrollout.core.stages import IN_MOTION, Place, Stage
+from statefulrollout.core.stages import COMING_BACK, IN_MOTION, Place, Stage
 from statefulrollout.core.step import Waiting
 from statefulrollout.core.timestamps import timestamp
 from statefulrollout.core.wording import name_some
@@ -27,7 +27,6 @@ from statefulrollout.core.wording import name_some
 GATES_NOT_READY = "ReadinessGatesNotReady"
 """The kubelet's reason for a pod whose containers are ready and one of whose gates is not."""
 _MESSAGE_LIMIT = 1024
-_COMING_BACK = frozenset({Stage.STARTING, Stage.RESTORING, Stage.SOAKING, Stage.TERMINATING})
 
 
 @dataclass(frozen=True)
@@ -124,7 +123,7 @@ def _way_back_of(snapshot: Snapshot, plan: Plan, target: StatefulSetView, counts
         remedy = (
             f"Apply a fixed template, or set spec.retry to {{revision: {revision}, nonce: {nonce}}} to try it again"
         )
-    moving = [place for place in plan.places if place.stage in IN_MOTION | _COMING_BACK]
+    moving = _moving_in(plan)
     leaving = [place for place in plan.places if place.leaves_for is not None]
     if not moving and not leaving and _count_arrived(plan) == target.replicas:
         return Verdict("RolledBack", reason, _cut(f"{why}. {counts}. {remedy}"), stalled=True)
@@ -136,7 +135,7 @@ def _way_back_of(snapshot: Snapshot, plan: Plan, target: StatefulSetView, counts
 
 
 def _progress_of(snapshot: Snapshot, plan: Plan, target: StatefulSetView, counts: str) -> Verdict:
-    moving = [place for place in plan.places if place.stage in IN_MOTION | _COMING_BACK]
+    moving = _moving_in(plan)
     evicted = [place for place in plan.places if place.evicted]
     outdated = [place for place in plan.places if place.leaves_for is not None and not place.evicted]
     rolling = bool(outdated) or target.current_revision != target.update_revision
@@ -295,16 +294,19 @@ def _build_conditions(
     ]
 
 
+def _moving_in(plan: Plan) -> list[Place]:
+    return [place for place in plan.places if place.stage in IN_MOTION | COMING_BACK]
+
+
 def _pods_of(plan: Plan) -> list[PodStatus]:
     """Those in motion, and few others."""
 
     def rank(place: Place) -> tuple[bool, bool, bool, int]:
         waits = place.pod.uid in plan.waiting
-        return (place.stage not in IN_MOTION, place.stage not in _COMING_BACK, not waits, place.pod.ordinal)
+        return (place.stage not in IN_MOTION, place.stage not in COMING_BACK, not waits, place.pod.ordinal)
 
-    moving = sum(place.stage in IN_MOTION | _COMING_BACK for place in plan.places)
     listed: list[PodStatus] = []
-    for place in sorted(plan.places, key=rank)[: min(MAX_PODS, max(MAX_PODS_AT_REST, moving))]:
+    for place in sorted(plan.places, key=rank)[: min(MAX_PODS, max(MAX_PODS_AT_REST, len(_moving_in(plan))))]:
         waiting = plan.waiting.get(place.pod.uid)
         listed.append(
             PodStatus(

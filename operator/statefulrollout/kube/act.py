@@ -97,7 +97,7 @@ class Actor:
                 finally:
                     going = going and done
 
-        ends = await asyncio.gather(*(work() for _ in range(AT_ONCE)), return_exceptions=True)
+        ends = await asyncio.gather(*(work() for _ in range(min(AT_ONCE, len(chains)))), return_exceptions=True)
         if errors := [error for error in ends if isinstance(error, BaseException)]:
             raise errors[0]
         return going

@@ -25,7 +25,7 @@ from statefulrollout.kube.budgets import list_budgets
 from statefulrollout.kube.client import Kube
 from statefulrollout.kube.memory import Memory
 from statefulrollout.kube.survey import survey, with_budgets
-from statefulrollout.kube.workload import Rollouts, Workload, belongs_to, dependencies_of, rollout_of, spec_of
+from statefulrollout.kube.workload import Rollouts, Workload, dependencies_of, rollout_of, spec_of
 from statefulrollout.kube.zones import Zones
 
 
@@ -101,7 +101,7 @@ async def _fetch_templates(
         return {}
     selector = {"labelSelector": views.selector_of(workload.raw["spec"]["selector"])}
     listed = await kube.list_all(paths.controllerrevisions(namespace), params=selector)
-    return {raw["metadata"]["name"]: views.template_of(raw) for raw in listed if belongs_to(raw, target.uid)}
+    return {raw["metadata"]["name"]: views.template_of(raw) for raw in listed if views.belongs_to(raw, target.uid)}
 
 
 async def _fetch_services(

@@ -57,9 +57,9 @@ class Known:
 
 @dataclass(frozen=True)
 class Found:
-    """Pods with the UID of whoever controls each; its versions are those of `Known`."""
+    """Pods of a StatefulSet; the versions are those of `Known`."""
 
-    pods: Sequence[tuple[str, PodView]] = ()
+    pods: Sequence[PodView] = ()
     version: str = ""
     listed: str = ""
 
@@ -72,20 +72,20 @@ async def catch_up(kube: Kube, namespace: str, known: Known, heard: Heard) -> Fo
     """The pods of the StatefulSet that is known, not older than what is known and was heard; none where it is not."""
     if known.target is None:
         return Found()
-    selector = views.selector_of(known.target.selector)
+    target = known.target
     since = newest(known.version, heard.version) if known.version else ""
     if not since or not known.pods or not heard.version or not all(pod.fenced for pod in known.pods.values()):
-        return await list_pods(kube, namespace, selector, known, since)
-    unsure = _unsure_of(known, known.target, heard)
-    shown = _shown_of(unsure, known.target, heard)
+        return await list_pods(kube, namespace, target, known, since)
+    unsure = _unsure_of(known, target, heard)
+    shown = _shown_of(unsure, target, heard)
     to_read = sorted(unsure - shown.keys())
     if len(to_read) > max(len(known.pods) // MANY, min(FEW, len(known.pods) // 2)):
-        return await list_pods(kube, namespace, selector, known, since)
-    read = await asyncio.gather(*(_list(kube, namespace, selector, known, since, name) for name in to_read))
-    kept = {name: pod for name, pod in known.pods.items() if name not in unsure} | shown
-    pods = [(known.target.uid, pod) for pod in kept.values()] + [each for found in read for each in found.pods]
+        return await list_pods(kube, namespace, target, known, since)
+    read = await asyncio.gather(*(list_pods(kube, namespace, target, known, since, name) for name in to_read))
+    kept = [pod for name, pod in known.pods.items() if name not in unsure]
+    pods = [*kept, *shown.values(), *(pod for found in read for pod in found.pods)]
     version = newest(since, *(found.version for found in read))
-    return Found(sorted(pods, key=lambda each: each[1].name), version, known.listed)
+    return Found(sorted(pods, key=lambda pod: pod.name), version, known.listed)
 
 
 def _unsure_of(known: Known, target: StatefulSetView, heard: Heard) -> set[str]:
@@ -96,12 +96,12 @@ def _unsure_of(known: Known, target: StatefulSetView, heard: Heard) -> set[str]:
 
 def _shown_of(names: set[str], target: StatefulSetView, heard: Heard) -> dict[str, PodView]:
     """Those that were shown whole, as late as anything was heard of them."""
-    raws = ((name, heard.news[name], heard.pods[name]) for name in names & heard.news.keys() & heard.pods.keys())
+    raws = ((name, heard.news[name]) for name in names & heard.news.keys() & heard.pods.keys())
     return {
         name: views.pod_of(raw)
-        for name, raw, version in raws
-        if newest(raw["metadata"]["resourceVersion"], version) == raw["metadata"]["resourceVersion"]
-        and (views.controller_of(raw["metadata"]) or {}).get("uid") == target.uid
+        for name, raw in raws
+        if int(raw["metadata"]["resourceVersion"]) >= int(heard.pods[name])
+        and views.belongs_to(raw, target.uid)
         and views.selects(target.selector, raw["metadata"].get("labels") or {})
     }
 
@@ -120,26 +120,23 @@ def _may_differ(pod: PodView | None, shown: str | None, known: Known, heard: Hea
     return True
 
 
-async def list_pods(kube: Kube, namespace: str, selector: str, known: Known, since: str = "") -> Found:
-    """All pods that the selector selects, as they are now or not older than a version."""
-    found = await _list(kube, namespace, selector, known, since)
-    return Found(found.pods, found.version, found.version)
-
-
-async def _list(kube: Kube, namespace: str, selector: str, known: Known, since: str, name: str = "") -> Found:
-    """Pods that the selector selects, or the one of this name if it does.
+async def list_pods(
+    kube: Kube, namespace: str, target: StatefulSetView, known: Known, since: str = "", name: str = ""
+) -> Found:
+    """The pods that the StatefulSet selects and owns, or the one of a name, as they are now or not older than `since`.
 
     What is kept of them is a tenth of what comes, so one page at a time is in memory.
     """
-    params = {"labelSelector": selector, **({"fieldSelector": f"metadata.name={name}"} if name else {})}
-    pods: list[tuple[str, PodView]] = []
+    params = {"labelSelector": views.selector_of(target.selector)}
+    if name:
+        params["fieldSelector"] = f"metadata.name={name}"
+    pods: list[PodView] = []
     version = ""
     async for page in kube.pages(paths.pods(namespace), params=params, since=since):
-        for raw in page.get("items") or ():
-            owner = views.controller_of(raw["metadata"]) or {}
-            pods.append((owner.get("uid", ""), _view_of(raw, known.pods)))
+        items = page.get("items") or ()
+        pods += [_view_of(raw, known.pods) for raw in items if views.belongs_to(raw, target.uid)]
         version = page["metadata"]["resourceVersion"]
-    return Found(pods, version)
+    return Found(pods, version, version)
 
 
 def _view_of(raw: Json, known: Mapping[str, PodView]) -> PodView:

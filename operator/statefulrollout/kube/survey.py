@@ -35,7 +35,7 @@ async def survey(kube: Kube, seen: Snapshot, rollouts: Rollouts, workload: Workl
     if target is None:
         return seen
     pods, listed, unfinished, motion = await asyncio.gather(
-        fetch_pods_now(kube, workload.raw, memory.known),
+        fetch_pods_now(kube, workload.raw, target, memory.known),
         list_budgets(kube, namespace),
         _fetch_unfinished(kube, namespace, rollouts),
         _fetch_motion(kube, namespace, rollouts, memory.isolation.now()),

@@ -33,6 +33,12 @@ def seconds_of(timestamp: str | None) -> float | None:
     return None if not timestamp else datetime.fromisoformat(timestamp.replace("Z", "+00:00")).timestamp()
 
 
+def belongs_to(item: Json, uid: str) -> bool:
+    """Whether the owner with this UID controls the object."""
+    owner = controller_of(item["metadata"])
+    return owner is not None and owner["uid"] == uid
+
+
 def controller_of(metadata: Json) -> Json | None:
     """The owner reference of the object's controller."""
     return next((owner for owner in metadata.get("ownerReferences") or () if owner.get("controller")), None)

@@ -89,23 +89,28 @@ async def fetch_workload(
     if raw is None:
         return Workload(None, (), ledger, {})
     target = views.stateful_set_of(raw)
-    pods = await _take_in(kube, found, raw, known) if known.is_of(target) else await fetch_pods_now(kube, raw, known)
-    return Workload(target, pods, ledger, raw)
+    if not known.is_of(target):
+        found = await list_pods(kube, namespace, target, known)
+    return Workload(target, await _take_in(kube, found, raw, target, known), ledger, raw)
 
 
-async def fetch_pods_now(kube: Kube, raw: Mapping[str, Any], known: Known) -> tuple[PodView, ...]:
+async def fetch_pods_now(
+    kube: Kube, raw: Mapping[str, Any], target: StatefulSetView, known: Known
+) -> tuple[PodView, ...]:
     """Read all pods of a StatefulSet, as they are now."""
-    selector = views.selector_of(raw["spec"]["selector"])
-    return await _take_in(kube, await list_pods(kube, raw["metadata"]["namespace"], selector, known), raw, known)
+    found = await list_pods(kube, raw["metadata"]["namespace"], target, known)
+    return await _take_in(kube, found, raw, target, known)
 
 
-async def _take_in(kube: Kube, found: Found, raw: Mapping[str, Any], known: Known) -> tuple[PodView, ...]:
-    """The pods of the StatefulSet among those that were found; they are known from now on."""
-    metadata = raw["metadata"]
-    pods = tuple(pod for owner, pod in found.pods if owner == metadata["uid"])
-    known.target, known.pods = views.stateful_set_of(raw), {pod.name: pod for pod in pods}
+async def _take_in(
+    kube: Kube, found: Found, raw: Mapping[str, Any], target: StatefulSetView, known: Known
+) -> tuple[PodView, ...]:
+    """The pods that were found, which are known from now on, with the claims that each owns."""
+    known.target, known.pods = target, {pod.name: pod for pod in found.pods}
     known.version, known.listed = found.version, found.listed
-    return await _with_claims(kube, metadata["namespace"], pods) if _deletes_claims(raw) else pods
+    if not _deletes_claims(raw):
+        return tuple(found.pods)
+    return await _with_claims(kube, raw["metadata"]["namespace"], found.pods)
 
 
 async def _find_set(kube: Kube, namespace: str, name: str) -> Json | None:
@@ -113,12 +118,6 @@ async def _find_set(kube: Kube, namespace: str, name: str) -> Json | None:
         return await kube.call("GET", paths.statefulsets(namespace, name))
     except NotFound:
         return None
-
-
-def belongs_to(item: Json, uid: str) -> bool:
-    """Whether the owner with this UID controls the object."""
-    owner = views.controller_of(item["metadata"])
-    return owner is not None and owner["uid"] == uid
 
 
 def _deletes_claims(raw: Mapping[str, Any]) -> bool:

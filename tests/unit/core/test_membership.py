@@ -88,8 +88,8 @@ def test_a_pod_that_was_named_with_these_containers_stays_in() -> None:
 @pytest.mark.parametrize(
     ("part", "pod"),
     [
-        ("joining", NEW.came_back().condition("ContainersReady", False, since=59)),
-        ("away", NEW.came_back().condition("ContainersReady", False, since=60)),
+        ("joining", NEW.came_back(since=90).condition("ContainersReady", False, since=59)),
+        ("away", NEW.came_back(since=90).condition("ContainersReady", False, since=60)),
         ("away", NEW.came_back().restarted(ready=False)),
         ("away", NEW.came_back().waiting_in("CrashLoopBackOff")),
     ],

@@ -180,7 +180,7 @@ def test_a_node_that_stopped_reporting_is_looked_at_again() -> None:
 
 def test_a_pod_that_joined_and_fails_its_probe_is_looked_at_again_when_it_counts_as_away() -> None:
     spec = a_spec(membership={**MEMBERSHIP, "unknownAfterSeconds": 60})
-    joined = (*OLD[:2], a_pod("db-2").at("v2").came_back().condition("ContainersReady", False, since=10))
+    joined = (*OLD[:2], a_pod("db-2").at("v2").came_back(since=90).condition("ContainersReady", False, since=10))
     plan = plan_for(a_rolling_set(), *joined, spec=spec, ledger=settled(a_ledger(*joined)))
     assert plan.recheck_at == NOW + 50
 

@@ -59,7 +59,7 @@ async def caught_up(known: Known, heard: Heard, *now: Json) -> tuple[Found, list
 
 
 def versions_of(found: Found) -> dict[str, str]:
-    return {pod.name: pod.version for _, pod in found.pods}
+    return {pod.name: pod.version for pod in found.pods}
 
 
 async def test_pods_of_which_nothing_was_heard_since_are_not_read_again() -> None:
@@ -67,8 +67,7 @@ async def test_pods_of_which_nothing_was_heard_since_are_not_read_again() -> Non
     known = known_as(pods)
     found, read = await caught_up(known, heard_of(pods))
     assert read == []
-    assert [pod for _, pod in found.pods] == list(known.pods.values())
-    assert {owner for owner, _ in found.pods} == {"uid-db"}
+    assert found.pods == list(known.pods.values())
     assert (found.version, found.listed) == (str(HEARD), str(LISTED))
 
 
@@ -94,8 +93,9 @@ async def test_a_pod_is_read_by_name_where_more_may_be_known_of_it(
     assert len(found.pods) == (6 if expected else 5)
 
 
-async def test_one_that_is_read_and_not_found_is_gone() -> None:
-    found, read = await caught_up(known_as(of_six()), heard_of(of_six(db_0=None)))
+@pytest.mark.parametrize("now", [(), (a_stranger(940),)], ids=["nobody", "another set's"])
+async def test_one_that_is_read_and_not_found_is_gone(now: tuple[Json, ...]) -> None:
+    found, read = await caught_up(known_as(of_six()), heard_of(of_six(db_0=None)), *now)
     assert read == ["db-0"]
     assert list(versions_of(found)) == ["db-1", "db-2", "db-3", "db-4", "db-5"]
 
@@ -166,7 +166,7 @@ async def test_a_pod_of_the_same_version_is_the_same() -> None:
     anew = at(900, "db-2")
     anew["metadata"]["uid"] = "another"
     kube = RecordedKube({f"{PODS}/{pod['metadata']['name']}": pod for pod in (at(900), at(901, "db-1"), anew)})
-    same, changed, other = (pod for _, pod in (await list_pods(kube, "shop", "app=db", known)).pods)
+    same, changed, other = (await list_pods(kube, "shop", stateful_set_of(a_raw_set()), known)).pods
     assert same is known.pods["db-0"]
     assert (changed.version, other.uid) == ("901", "another")
     assert "resourceVersion" not in kube.calls[0].params
