@@ -13,7 +13,7 @@ import functools
 import random
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import kopf
@@ -23,7 +23,7 @@ from statefulrollout.api import names
 from statefulrollout.errors import StatefulRolloutError
 from statefulrollout.kube import paths
 from statefulrollout.kube.client import Json, Kube, newest
-from statefulrollout.kube.pods import Heard
+from statefulrollout.kube.known import Heard
 from statefulrollout.kube.reflector import Key, Reflector, Scope
 from statefulrollout.kube.views import controller_of
 
@@ -35,17 +35,21 @@ Wake = Callable[[Key], None]
 
 @dataclass(frozen=True)
 class RolloutHint:
-    """What a StatefulRollout says of itself; `leaving` once somebody has deleted it."""
+    """What a StatefulRollout says of itself, and itself as it was shown; `leaving` once somebody has deleted it."""
 
     target: str
     generation: int
     leaving: bool
     depends_on: frozenset[str] = frozenset()
+    raw: Json = field(default_factory=dict, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
 class StatefulSetHint:
-    """What of a StatefulSet is worth a look; of its counts only whether all are there, for whoever waits for it."""
+    """What of a StatefulSet is worth a look, and itself where a StatefulRollout names it.
+
+    Of its counts that is only whether all are there, for whoever waits for it.
+    """
 
     uid: str
     generation: int
@@ -53,6 +57,7 @@ class StatefulSetHint:
     revisions: tuple[str, str]
     leaving: bool
     whole: bool
+    raw: Json | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -89,12 +94,12 @@ class Sources:
         self._news: dict[Key, dict[str, Json]] = {}
         everything, under_the_lid = Scope("", namespaces), Scope(f"{names.FENCED_LABEL}=true", namespaces)
         self.rollouts: Reflector[RolloutHint] = Reflector(
-            kube, paths.statefulrollouts, project=rollout_hint_of, on_change=self._rollout_changed, scope=everything
+            kube, paths.statefulrollouts, project=_note_rollout, on_change=self._rollout_changed, scope=everything
         )
         self.stateful_sets: Reflector[StatefulSetHint] = Reflector(
             kube,
             paths.statefulsets,
-            project=stateful_set_hint_of,
+            project=self._note_stateful_set,
             on_change=self._stateful_set_changed,
             scope=everything,
         )
@@ -111,23 +116,30 @@ class Sources:
         rollouts = self._rollouts_by_target.get((namespace, stateful_set), ())
         return sorted(name for _, name in rollouts if not self.rollouts.store[namespace, name].leaving)
 
-    def pods_of(self, namespace: str, stateful_set: str, keep: bool) -> Heard:
-        """The pods of a StatefulSet that are under the lid, and those that were shown since this was asked last.
+    def of(self, namespace: str, stateful_set: str, keep: bool) -> Heard:
+        """What was shown of a StatefulSet, and of its pods those that were shown since this was asked last.
 
         `keep` asks for these the next time: they are kept for whoever moves pods, and for nobody else.
         """
         key = (namespace, stateful_set)
+        rollouts = [self.rollouts.store[namespace, name].raw for name in self.rollouts_of(*key)]
+        shown = self.stateful_sets.store.get(key)
         news = self._news.pop(key, {})
         if keep:
             self._news[key] = {}
         pods = self._pods_by_owner.get(key, ())
-        return Heard(self.pods.heard, {name: self.pods.store[namespace, name].version for name in pods}, news)
+        versions = {name: self.pods.store[namespace, name].version for name in pods}
+        return Heard(rollouts, shown.raw if shown else None, self.pods.heard, versions, news)
 
     def take_in(self, pod: Json) -> None:
         """Take note of a pod under the lid as it was just written: whoever wrote it need not be woken for it."""
         hint = self.pods.store.get((pod["metadata"].get("namespace", ""), pod["metadata"].get("name", "")))
         if hint is not None and hint.owner == _owner_of(pod):
             self.pods.take_in(pod)
+
+    def _note_stateful_set(self, stateful_set: Json) -> StatefulSetHint:
+        metadata, hint = stateful_set["metadata"], stateful_set_hint_of(stateful_set)
+        return replace(hint, raw=stateful_set) if self.is_targeted(metadata["namespace"], metadata["name"]) else hint
 
     def _note_pod(self, pod: Json) -> PodHint:
         """Project a pod, and keep it whole where somebody wants it; what is newer stays."""
@@ -178,6 +190,10 @@ class Sources:
             self._pods_by_owner.setdefault((namespace, new.owner), set()).add(name)
         for owner in {hint.owner for hint in (old, new) if hint is not None and hint.owner}:
             self._wake((namespace, owner))
+
+
+def _note_rollout(rollout: Json) -> RolloutHint:
+    return replace(rollout_hint_of(rollout), raw=rollout)
 
 
 def rollout_hint_of(rollout: Mapping[str, Any]) -> RolloutHint:

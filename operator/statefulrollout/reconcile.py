@@ -30,9 +30,9 @@ from statefulrollout.kube.budgets import FloorMemory, budgets_of, list_budgets
 from statefulrollout.kube.client import Kube, newest
 from statefulrollout.kube.events import Events
 from statefulrollout.kube.isolation import Isolation
+from statefulrollout.kube.known import Heard, Known
 from statefulrollout.kube.memory import Memory
 from statefulrollout.kube.observe import observe
-from statefulrollout.kube.pods import Heard
 from statefulrollout.kube.report import report
 from statefulrollout.kube.survey import survey
 from statefulrollout.kube.views import controller_of
@@ -56,11 +56,8 @@ class Hearsay(Protocol):
     def namespaces(self) -> Sequence[str]:
         """The only ones that are looked at; all where there is none."""
 
-    def rollouts_of(self, namespace: str, stateful_set: str) -> Sequence[str]:
-        """Names of the StatefulRollouts of a StatefulSet."""
-
-    def pods_of(self, namespace: str, stateful_set: str, keep: bool) -> Heard:
-        """The pods of a StatefulSet, with those that were shown since last time where that asked to `keep` them."""
+    def of(self, namespace: str, stateful_set: str, keep: bool) -> Heard:
+        """What was shown of a StatefulSet, with the pods since last time where that asked to `keep` them."""
 
     def take_in(self, pod: Json) -> None:
         """Take note of a pod as it was just written: that a watch shows the same is no reason to look."""
@@ -97,8 +94,9 @@ class Reconciler:
             Seconds until time alone changes something; None where only an event can.
         """
         memory = self._memory.setdefault(key, Memory(Isolation(self._clock), self._zones, FloorMemory(self._clock)))
+        known, heard = memory.known, self._heard(key, memory.known)
         rollouts, workload = await asyncio.gather(
-            fetch_rollouts(self._kube, *key, self._hearsay.rollouts_of(*key)), self._fetch_workload(key, memory)
+            fetch_rollouts(self._kube, *key, heard.rollouts, known), fetch_workload(self._kube, *key, known, heard)
         )
         if not rollouts.ours:
             return await self._let_go(key, workload)
@@ -107,14 +105,14 @@ class Reconciler:
             return await self._pass(key, rollouts, workload, memory)
         async with self._groups.setdefault((key[0], group), asyncio.Lock()):
             # Whoever held the lock before may have begun since the set was read.
-            return await self._pass(key, rollouts, await self._fetch_workload(key, memory), memory)
+            workload = await fetch_workload(self._kube, *key, memory.known, self._heard(key, memory.known))
+            return await self._pass(key, rollouts, workload, memory)
 
-    async def _fetch_workload(self, key: Key, memory: Memory) -> Workload:
-        heard = self._hearsay.pods_of(*key, keep=bool(memory.known.pods))
-        return await fetch_workload(self._kube, *key, memory.known, heard)
+    def _heard(self, key: Key, known: Known) -> Heard:
+        return self._hearsay.of(*key, keep=bool(known.pods))
 
     async def _pass(self, key: Key, rollouts: Rollouts, workload: Workload, memory: Memory) -> float | None:
-        ours = rollouts.ours[0]
+        ours, known = rollouts.ours[0], memory.known
         for raw in rollouts.ours[1:]:
             governs = ours["metadata"]["name"]
             await self._refuse(
@@ -123,23 +121,27 @@ class Reconciler:
                 "delete one of the two",
             )
         snapshot = await observe(self._kube, rollouts, workload, self._hooks.reports(key), memory)
+        if snapshot is None:
+            return AGAIN
         if not isinstance(snapshot, Snapshot):
             await self._refuse(ours, "; ".join(map(str, snapshot)))
             if workload.target is not None:
-                actor = self._actor(key, workload.target, ours)
+                actor = self._actor(key, workload.target, ours, known)
                 await actor.act(open_unattended_gates(workload.pods))
             return None
         snapshot, now = replace(snapshot, may_exec=self._hooks.may_exec), self._clock()
         plan = decide(snapshot, now)
         if plan.wants_survey:
-            snapshot, now = await survey(self._kube, snapshot, rollouts, workload, memory), self._clock()
+            snapshot, now = await survey(self._kube, snapshot, rollouts, memory), self._clock()
+            if snapshot is None:
+                return AGAIN
             plan = decide(snapshot, now)
         acted = True
         if snapshot.target is not None:
-            actor = self._actor(key, snapshot.target, ours)
-            version, memory.known.version = memory.known.version, ""
+            actor = self._actor(key, snapshot.target, ours, known)
+            version, known.version = known.version, ""
             if acted := await actor.act(plan.actions):
-                memory.known.version = newest(version, actor.wrote)
+                known.version = newest(version, actor.wrote)
             actor.announce(plan.announcements)
         if acted:
             # A hook may be called only once the ledger remembers that it was begun.
@@ -147,7 +149,11 @@ class Reconciler:
         if plan.actions:
             # What was seen is no longer so; the status follows from the next look.
             return LATER if acted and awaits_others(plan.actions) else AGAIN
-        await self._write_status(ours, build_status(snapshot, plan, ours.get("status") or {}, now))
+        status = build_status(snapshot, plan, ours.get("status") or {}, now)
+        known.rollout = await self._write_status(ours, status)
+        if known.rollout is None:
+            known.version = ""
+            return AGAIN
         return None if plan.recheck_at is None else max(AGAIN, plan.recheck_at - self._clock())
 
     async def _let_go(self, key: Key, workload: Workload) -> float | None:
@@ -161,7 +167,7 @@ class Reconciler:
         reports = self._hooks.reports(key)
         farewell = decide_farewell(workload.target, workload.pods, workload.ledger, floor, reports)
         owner = {"apiVersion": "apps/v1", "kind": "StatefulSet", **workload.raw}
-        acted = await self._actor(key, workload.target, owner).act(farewell.actions)
+        acted = await self._actor(key, workload.target, owner, Known()).act(farewell.actions)
         if acted:
             self._hooks.sync(key, farewell.asks)
         return AGAIN if farewell.actions else farewell.recheck_seconds
@@ -170,14 +176,15 @@ class Reconciler:
         status = refusal(raw["metadata"]["generation"], problems, raw.get("status") or {}, self._clock())
         await self._write_status(raw, status)
 
-    async def _write_status(self, raw: Json, status: Status) -> None:
+    async def _write_status(self, raw: Json, status: Status) -> Json | None:
         self._leader_check()
         try:
-            await report(self._kube, raw, status)
+            return await report(self._kube, raw, status)
         except (Conflict, NotFound) as error:
             log.debug("the StatefulRollout changed under the pass", error=str(error))
+            return None
 
-    def _actor(self, key: Key, target: StatefulSetView, regarding: Json) -> Actor:
+    def _actor(self, key: Key, target: StatefulSetView, regarding: Json, known: Known) -> Actor:
         metadata = regarding["metadata"]
         return Actor(
             kube=self._kube,
@@ -194,6 +201,7 @@ class Reconciler:
             leader_check=self._leader_check,
             clock=self._clock,
             take_in=self._hearsay.take_in,
+            known=known,
         )
 
     async def sweep(self) -> list[Key]:

@@ -359,6 +359,19 @@ async def test_a_pod_is_chosen_by_how_the_others_are_now_however_late_their_chan
     await scenario.until_complete()
 
 
+async def test_nobody_is_chosen_any_more_after_a_pause_however_late_that_is_heard_of() -> None:
+    scenario = await a_scenario(policy="Parallel", spec={"strategy": {"maxUnavailable": 1, "soakSeconds": 4}})
+    await scenario.roll_out()
+    await scenario.until_stage("Soaking", "kvstore-4")
+    delay_watches(scenario, 60.0, seconds=20)
+    await scenario.world.run(limit_seconds=3)
+    scenario.user.pause()
+    await scenario.world.run(limit_seconds=10)
+    assert all(gates(scenario.world))
+    scenario.user.pause(False)
+    await scenario.until_complete()
+
+
 @pytest.mark.parametrize("news", [0, handlers.MOST_NEWS])
 async def test_where_the_api_servers_cache_lags_no_write_meets_what_was_written_before(
     news: int, monkeypatch: pytest.MonkeyPatch

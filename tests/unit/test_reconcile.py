@@ -16,7 +16,7 @@ from statefulrollout.core.snapshot import FenceKind
 from statefulrollout.errors import NotLeader
 from statefulrollout.hooks.runner import Key
 from statefulrollout.kube import paths
-from statefulrollout.kube.pods import Heard
+from statefulrollout.kube.known import Heard
 from statefulrollout.reconcile import AGAIN, LATER, Reconciler
 from tests.builders import DRAIN, NOW, a_report
 from tests.unit.kube.recorder import (
@@ -76,13 +76,9 @@ class Bench:
         if not self.leading:
             raise NotLeader
 
-    def rollouts_of(self, namespace: str, stateful_set: str) -> list[str]:
+    def of(self, namespace: str, stateful_set: str, keep: bool) -> Heard:
         assert (namespace, stateful_set) == KEY
-        return []
-
-    def pods_of(self, namespace: str, stateful_set: str, keep: bool) -> Heard:
-        assert (namespace, stateful_set) == KEY
-        return Heard(self.heard)
+        return Heard(version=self.heard)
 
     def take_in(self, pod: Json) -> None:
         self.taken_in.append(pod)
@@ -271,10 +267,31 @@ async def test_a_set_that_is_not_there_is_named() -> None:
     assert bench.hooks.asked == [()]
 
 
-async def test_a_status_that_somebody_else_wrote_meanwhile_waits_for_the_next_event() -> None:
+@pytest.mark.parametrize("answer", [404, 409])
+async def test_a_status_that_somebody_else_wrote_meanwhile_is_looked_at_anew(answer: int) -> None:
     bench = at_rest()
-    bench.kube.refuse("PATCH", STATUS, 409)
-    assert await bench.run() is None
+    bench.kube.refuse("PATCH", STATUS, answer)
+    assert await bench.run() == AGAIN
+
+
+async def test_nobody_is_chosen_where_something_else_is_asked_for_by_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    rollout = a_raw_rollout(strategy={"allowFullOutage": True})
+    bench = Bench((ROLLOUT[0], rollout), (SET, a_raw_set(replicas=1)), HEALTHY, a_ledger_of())
+    list_all = bench.kube.list_all
+
+    async def list_and_change(path: str, **params: Any) -> list[Json]:
+        listed = await list_all(path, **params)
+        if path == ROLLOUTS:
+            metadata = {**rollout["metadata"], "generation": 4}
+            bench.kube.objects[ROLLOUT[0]] = {**rollout, "metadata": metadata}
+        return listed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(bench.kube, "list_all", list_and_change)
+        assert await bench.run() == AGAIN
+    assert bench.written == []
+    await bench.run()
+    assert ("PATCH", f"{POD}/status") in bench.written
 
 
 async def test_without_a_rollout_what_is_left_is_taken_away() -> None:

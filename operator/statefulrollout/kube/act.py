@@ -36,6 +36,7 @@ from statefulrollout.errors import ApiError, Conflict, NotFound
 from statefulrollout.kube import paths
 from statefulrollout.kube.client import JSON_PATCH, MERGE_PATCH, STRATEGIC_MERGE_PATCH, Json, Kube, newest
 from statefulrollout.kube.events import Events
+from statefulrollout.kube.known import Known
 from statefulrollout.kube.ledger import write_ledger
 from statefulrollout.kube.views import annotation_of
 
@@ -54,6 +55,7 @@ class Actor:
         leader_check: raises where this replica may not act; asked before every write.
         clock: seconds since the epoch.
         take_in: told every pod as it was written.
+        known: told the StatefulSet and the ledger as they were written.
     """
 
     kube: Kube
@@ -64,6 +66,7 @@ class Actor:
     leader_check: Callable[[], None]
     clock: Callable[[], float]
     take_in: Callable[[Json], None]
+    known: Known
     _written: dict[str, str] = field(default_factory=dict)
     """Versions, by UID, of the pods that this pass has written to."""
 
@@ -125,7 +128,7 @@ class Actor:
     async def _carry_out(self, action: Action) -> None:
         match action:
             case WriteLedger(ledger=ledger):
-                await write_ledger(self.kube, self.namespace, self.target, ledger)
+                self.known.ledger = await write_ledger(self.kube, self.namespace, self.target, ledger)
             case SetFence():
                 await self._set_fence(action)
             case MakeBudget():
@@ -148,7 +151,7 @@ class Actor:
             {"op": "replace", "path": "/spec/updateStrategy", "value": action.strategy},
         ]
         path = paths.statefulsets(self.namespace, self.target.name)
-        await self.kube.call("PATCH", path, body=patch, content_type=JSON_PATCH)
+        self.known.stateful_set = await self.kube.call("PATCH", path, body=patch, content_type=JSON_PATCH)
         self._tell(action.reason, "SetFence", action.message, None)
 
     async def _make_budget(self, action: MakeBudget) -> None:

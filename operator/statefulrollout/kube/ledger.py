@@ -13,21 +13,24 @@ from statefulrollout.core.ledger import Ledger
 from statefulrollout.core.snapshot import StatefulSetView
 from statefulrollout.errors import NotFound
 from statefulrollout.kube import paths
-from statefulrollout.kube.client import Kube
+from statefulrollout.kube.client import Json, Kube
 
 
 async def fetch_ledger(kube: Kube, namespace: str, name: str) -> Ledger:
     """Read the ledger; an empty one where there is none yet."""
     try:
-        raw = await kube.call("GET", paths.statefulrolloutledgers(namespace, name))
+        return _ledger_of(await kube.call("GET", paths.statefulrolloutledgers(namespace, name)))
     except NotFound:
         return Ledger()
+
+
+def _ledger_of(raw: Json) -> Ledger:
     content = {**(raw.get("spec") or {}), **{key: raw["metadata"][key] for key in ("uid", "resourceVersion")}}
     return Ledger.model_validate(content)
 
 
-async def write_ledger(kube: Kube, namespace: str, target: StatefulSetView, ledger: Ledger) -> None:
-    """Create or replace the ledger.
+async def write_ledger(kube: Kube, namespace: str, target: StatefulSetView, ledger: Ledger) -> Ledger:
+    """Create or replace the ledger, and return it as it was written.
 
     Raises:
         Conflict: somebody else wrote it since it was read.
@@ -45,7 +48,6 @@ async def write_ledger(kube: Kube, namespace: str, target: StatefulSetView, ledg
         "spec": ledger.model_dump(mode="json", by_alias=True, exclude={"uid", "resource_version"}, exclude_none=True),
     }
     if not ledger.resource_version:
-        await kube.call("POST", paths.statefulrolloutledgers(namespace), body=body)
-        return
+        return _ledger_of(await kube.call("POST", paths.statefulrolloutledgers(namespace), body=body))
     body["metadata"]["resourceVersion"] = ledger.resource_version
-    await kube.call("PUT", paths.statefulrolloutledgers(namespace, target.name), body=body)
+    return _ledger_of(await kube.call("PUT", paths.statefulrolloutledgers(namespace, target.name), body=body))

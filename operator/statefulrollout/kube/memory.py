@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from statefulrollout.kube.anchors import Anchors
 from statefulrollout.kube.budgets import FloorMemory
 from statefulrollout.kube.isolation import Isolation
-from statefulrollout.kube.pods import Known
+from statefulrollout.kube.known import Known
 from statefulrollout.kube.zones import Zones
 
 

@@ -35,10 +35,10 @@ async def observe(
     workload: Workload,
     reports: Mapping[str, Report],
     memory: Memory,
-) -> Snapshot | tuple[Problem, ...]:
+) -> Snapshot | tuple[Problem, ...] | None:
     """Make a snapshot for the rollout that rolls the workload, or say why its spec cannot be read.
 
-    Its surroundings are unknown where pods are to leave: see `survey`.
+    Its surroundings are unknown where pods are to leave: see `survey`, also for None.
     """
     raw = rollouts.ours[0]
     spec = spec_of(raw)
@@ -72,7 +72,7 @@ async def observe(
         _fetch_zones(memory.zones, spec, workload), _fetch_templates(kube, namespace, spec, workload)
     )
     seen = replace(seen, zones=zones, templates=templates)
-    return await survey(kube, seen, rollouts, workload, memory) if memory.floor.is_due() else seen
+    return await survey(kube, seen, rollouts, memory) if memory.floor.is_due() else seen
 
 
 def _rests(target: StatefulSetView, pods: Sequence[PodView], now: float) -> bool:

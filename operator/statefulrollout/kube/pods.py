@@ -8,51 +8,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from statefulrollout.core.snapshot import PodView, StatefulSetView
 from statefulrollout.kube import paths, views
 from statefulrollout.kube.client import Json, Kube, newest
+from statefulrollout.kube.known import Heard, Known
 
 FEW = 2
 MANY = 50
 """A list of so many pods takes as long as reading one by name; two are, where they are not most of the set."""
-
-
-@dataclass(frozen=True)
-class Heard:
-    """What watches have shown of a StatefulSet's pods; they show those under the lid.
-
-    Attributes:
-        version: of the last change of any pod, whosever it is; empty before one was heard of.
-        pods: the version of each that is there, by name.
-        news: some of them as they were shown, by name; of each the latest.
-    """
-
-    version: str = ""
-    pods: Mapping[str, str] = field(default_factory=dict)
-    news: Mapping[str, Json] = field(default_factory=dict)
-
-
-@dataclass
-class Known:
-    """What was last read of a StatefulSet's pods, or written.
-
-    Attributes:
-        target: the StatefulSet; None before it was read.
-        pods: by name, unless they are at rest: looked at seldom, thousands of them would fill the memory.
-        version: nothing that is older may be read of them any more. Empty where only the latest will do.
-        listed: the version of the last list of all of them.
-    """
-
-    target: StatefulSetView | None = None
-    pods: Mapping[str, PodView] = field(default_factory=dict)
-    version: str = ""
-    listed: str = ""
-
-    def is_of(self, target: StatefulSetView) -> bool:
-        """Whether it was read for the same pods."""
-        return self.target is not None and _pods_of(self.target) == _pods_of(target)
 
 
 @dataclass(frozen=True)
@@ -62,10 +27,6 @@ class Found:
     pods: Sequence[PodView] = ()
     version: str = ""
     listed: str = ""
-
-
-def _pods_of(target: StatefulSetView) -> tuple[str, str, range]:
-    return target.uid, views.selector_of(target.selector), target.ordinals
 
 
 async def catch_up(kube: Kube, namespace: str, known: Known, heard: Heard) -> Found:

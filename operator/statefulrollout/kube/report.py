@@ -6,16 +6,15 @@ something happened.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from statefulrollout.api.v1alpha1 import Status
 from statefulrollout.kube import paths
-from statefulrollout.kube.client import MERGE_PATCH, Kube
+from statefulrollout.kube.client import MERGE_PATCH, Json, Kube
 
 
-async def report(kube: Kube, raw: Mapping[str, Any], status: Status) -> None:
-    """Write `status` to the StatefulRollout that was read as `raw`.
+async def report(kube: Kube, raw: Json, status: Status) -> Json:
+    """Write `status` to the StatefulRollout that was read as `raw`, and return it as it is then.
 
     Raises:
         Conflict: the object changed since it was read.
@@ -23,14 +22,14 @@ async def report(kube: Kube, raw: Mapping[str, Any], status: Status) -> None:
     wire = wire_of(status)
     present = raw.get("status") or {}
     if {key: value for key, value in wire.items() if value is not None} == present:
-        return
+        return raw
     metadata = raw["metadata"]
     body = {
         "metadata": {"resourceVersion": metadata["resourceVersion"], "uid": metadata["uid"]},
         "status": {**dict.fromkeys(present), **wire},
     }
     path = paths.statefulrollouts(metadata["namespace"], metadata["name"], "status")
-    await kube.call("PATCH", path, body=body, content_type=MERGE_PATCH)
+    return await kube.call("PATCH", path, body=body, content_type=MERGE_PATCH)
 
 
 def wire_of(status: Status) -> dict[str, Any]:

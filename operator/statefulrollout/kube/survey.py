@@ -1,4 +1,4 @@
-"""Reads what the choice of a pod looks at: the pods as they are now, their budgets, other sets, and nodes."""
+"""Reads what the choice of a pod looks at: all as it is now, and also disruption budgets, other sets, and nodes."""
 
 from __future__ import annotations
 
@@ -19,30 +19,48 @@ from statefulrollout.kube.workload import (
     Rollouts,
     Workload,
     dependencies_of,
-    fetch_pods_now,
+    fetch_rollouts,
     fetch_workload,
     rollout_of,
     spec_of,
 )
 
 
-async def survey(kube: Kube, seen: Snapshot, rollouts: Rollouts, workload: Workload, memory: Memory) -> Snapshot:
-    """Look at the pods once more, and add what only the choice of one looks at.
+async def survey(kube: Kube, seen: Snapshot, rollouts: Rollouts, memory: Memory) -> Snapshot | None:
+    """Look at everything once more, and add what only the choice of a pod looks at; None where others are asked for.
 
-    That is: budgets, other sets, and the nodes that a pod could come back to.
+    That is: budgets, other sets, and the nodes that a pod could come back to. Who is asked for what has changed where
+    the StatefulRollout or the StatefulSet has another spec than in `seen`, or is gone.
     """
-    namespace, target = seen.rollout.namespace, seen.target
-    if target is None:
+    namespace, assumed = seen.rollout.namespace, seen.target
+    if assumed is None:
         return seen
-    pods, listed, unfinished, motion = await asyncio.gather(
-        fetch_pods_now(kube, workload.raw, target, memory.known),
+    memory.known.version = ""
+    latest, workload, listed, unfinished, motion = await asyncio.gather(
+        fetch_rollouts(kube, namespace, assumed.name, rollouts.ours, memory.known),
+        fetch_workload(kube, namespace, assumed.name, memory.known),
         list_budgets(kube, namespace),
         _fetch_unfinished(kube, namespace, rollouts),
         _fetch_motion(kube, namespace, rollouts, memory.isolation.now()),
     )
+    target, pods = workload.target, workload.pods
+    if target is None or _asked(target) != _asked(assumed) or not latest.ours or _named(latest) != _named(rollouts):
+        memory.known.version = ""
+        return None
     anchors, cordoned = await _fetch_anchors(kube, namespace, pods, memory)
-    seen = replace(seen, pods=pods, unfinished=unfinished, motion=motion, anchors=anchors, cordoned=cordoned)
+    seen = replace(seen, target=target, pods=pods, ledger=workload.ledger, anchors=anchors, cordoned=cordoned)
+    seen = replace(seen, unfinished=unfinished, motion=motion)
     return replace(with_budgets(seen, target, listed, memory), surveyed=True)
+
+
+def _asked(target: StatefulSetView) -> tuple[str, int]:
+    return target.uid, target.generation
+
+
+def _named(rollouts: Rollouts) -> tuple[str, int]:
+    """Equal as long as the same StatefulRollout asks for the same."""
+    metadata = rollouts.ours[0]["metadata"]
+    return metadata["uid"], metadata["generation"]
 
 
 def with_budgets(seen: Snapshot, target: StatefulSetView, listed: Sequence[Json], memory: Memory) -> Snapshot:

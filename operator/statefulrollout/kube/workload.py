@@ -20,8 +20,9 @@ from statefulrollout.core.validation import Problem, parse_spec
 from statefulrollout.errors import NotFound
 from statefulrollout.kube import paths, views
 from statefulrollout.kube.client import Json, Kube
+from statefulrollout.kube.known import Heard, Known, latest_of
 from statefulrollout.kube.ledger import fetch_ledger
-from statefulrollout.kube.pods import Found, Heard, Known, catch_up, list_pods
+from statefulrollout.kube.pods import Found, catch_up, list_pods
 
 
 @dataclass(frozen=True)
@@ -46,17 +47,23 @@ class Rollouts:
     all: Sequence[Json] = ()
 
 
-async def fetch_rollouts(kube: Kube, namespace: str, target: str, heard_of: Sequence[str] = ()) -> Rollouts:
+async def fetch_rollouts(
+    kube: Kube, namespace: str, target: str, shown: Sequence[Json] = (), known: Known | None = None
+) -> Rollouts:
     """Read the StatefulRollouts of a StatefulSet, and their neighbours where they matter.
 
-    `heard_of` are the names of those that watches have shown. One that stands alone is read by itself; whoever has
-    heard of none, or of one that is not so any more, reads them all.
+    One that stands alone, by all that was `shown`, is read by itself, and only where it may be other than it is known;
+    else all are read as they are now.
     """
-    if len(heard_of) == 1:
+    known = known or Known()
+    if len(shown) == 1 and not _minds_others(shown[0]):
+        path = paths.statefulrollouts(namespace, shown[0]["metadata"]["name"])
         with suppress(NotFound):
-            alone = await kube.call("GET", paths.statefulrollouts(namespace, heard_of[0]))
+            alone = await latest_of(kube, path, known.rollout if known.holds else None, shown[0])
             if _rolls(alone, target) and not _minds_others(alone):
+                known.rollout = alone
                 return Rollouts([alone])
+    known.rollout = None
     listed = await kube.list_all(paths.statefulrollouts(namespace))
     present = [raw for raw in listed if not raw["metadata"].get("deletionTimestamp")]
     ours = [raw for raw in present if _rolls(raw, target)]
@@ -78,28 +85,21 @@ async def fetch_workload(
 ) -> Workload:
     """Read the StatefulSet, its pods and its ledger: all at once where it is known whose pods they are.
 
-    The pods are not older than what is known of them and what was heard.
+    Nothing is older than what is known of it and what was heard.
     """
-    known = known or Known()
+    known, heard = known or Known(), heard or Heard()
     ledger, raw, found = await asyncio.gather(
-        fetch_ledger(kube, namespace, name),
-        _find_set(kube, namespace, name),
-        catch_up(kube, namespace, known, heard or Heard()),
+        _latest_ledger(kube, namespace, name, known),
+        _find_set(kube, namespace, name, known, heard),
+        catch_up(kube, namespace, known, heard),
     )
+    known.stateful_set, known.ledger = raw, ledger
     if raw is None:
         return Workload(None, (), ledger, {})
     target = views.stateful_set_of(raw)
     if not known.is_of(target):
         found = await list_pods(kube, namespace, target, known)
     return Workload(target, await _take_in(kube, found, raw, target, known), ledger, raw)
-
-
-async def fetch_pods_now(
-    kube: Kube, raw: Mapping[str, Any], target: StatefulSetView, known: Known
-) -> tuple[PodView, ...]:
-    """Read all pods of a StatefulSet, as they are now."""
-    found = await list_pods(kube, raw["metadata"]["namespace"], target, known)
-    return await _take_in(kube, found, raw, target, known)
 
 
 async def _take_in(
@@ -113,9 +113,14 @@ async def _take_in(
     return await _with_claims(kube, raw["metadata"]["namespace"], found.pods)
 
 
-async def _find_set(kube: Kube, namespace: str, name: str) -> Json | None:
+async def _latest_ledger(kube: Kube, namespace: str, name: str, known: Known) -> Ledger:
+    return known.ledger if known.holds and known.ledger else await fetch_ledger(kube, namespace, name)
+
+
+async def _find_set(kube: Kube, namespace: str, name: str, known: Known, heard: Heard) -> Json | None:
+    path = paths.statefulsets(namespace, name)
     try:
-        return await kube.call("GET", paths.statefulsets(namespace, name))
+        return await latest_of(kube, path, known.stateful_set if known.holds else None, heard.stateful_set)
     except NotFound:
         return None
 

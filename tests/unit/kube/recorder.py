@@ -61,7 +61,7 @@ class RecordedKube(Kube):
         if refusal := self.refusals.get((method, path)):
             raise refusal
         if method != "GET":
-            return {"metadata": {"resourceVersion": str(VERSION + len(self.calls))}}
+            return self._written(method, path, body)
         if path in self.objects:
             return self.objects[path]
         if resource_of(path)[1]:
@@ -69,6 +69,11 @@ class RecordedKube(Kube):
         field, _, name = (params or {}).get("fieldSelector", "").partition("=")
         items = [item for item in self._below(path) if field != "metadata.name" or item["metadata"]["name"] == name]
         return {"items": items, "metadata": {"resourceVersion": str(VERSION)}}
+
+    def _written(self, method: str, path: str, body: Any) -> Json:
+        written = body if method in ("POST", "PUT") else self.objects.get(path.removesuffix("/status"), {})
+        metadata = {"uid": "uid-new", **written.get("metadata", {}), "resourceVersion": str(VERSION + len(self.calls))}
+        return {**written, "metadata": metadata}
 
     def _below(self, path: str) -> list[Json]:
         resource = resource_of(path)[0]
@@ -183,7 +188,7 @@ def raw_floor(kept: int = 2) -> tuple[Json, Json]:
 def a_raw_set(**spec: Any) -> Json:
     """A StatefulSet as the API server sends it, in the midst of a rollout; `spec` overrides its fields."""
     return {
-        "metadata": {"name": "db", "namespace": "shop", "uid": "uid-db", "generation": 7},
+        "metadata": {"name": "db", "namespace": "shop", "uid": "uid-db", "generation": 7, "resourceVersion": "60"},
         "spec": {
             "replicas": 3,
             "podManagementPolicy": "Parallel",
@@ -221,6 +226,7 @@ def a_raw_rollout(name: str = "db", created: str = "2027-01-15T06:00:00Z", **spe
     }
 
 
+ROLLOUT = paths.statefulrollouts("shop", "db")
 SET = paths.statefulsets("shop", "db")
 LEDGER = paths.statefulrolloutledgers("shop", "db")
 PODS = paths.pods("shop")
@@ -232,5 +238,6 @@ def read_by(kube: RecordedKube) -> list[str]:
 
 def a_cluster(*pods: Json, **spec: Any) -> RecordedKube:
     objects = {SET: a_raw_set(**spec), LEDGER: {"metadata": {"uid": "uid-ledger", "resourceVersion": "9"}, "spec": {}}}
+    objects[ROLLOUT] = a_raw_rollout()
     objects |= {f"{PODS}/{pod['metadata']['name']}": pod for pod in pods}
     return RecordedKube(objects)

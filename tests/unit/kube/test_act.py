@@ -28,6 +28,7 @@ from statefulrollout.errors import ApiError, NotLeader
 from statefulrollout.kube import paths
 from statefulrollout.kube.act import Actor
 from statefulrollout.kube.client import JSON_PATCH, STRATEGIC_MERGE_PATCH
+from statefulrollout.kube.known import Known
 from statefulrollout.kube.views import facts_of
 from tests.builders import NOW, a_ledger, a_pod, a_rolling_set
 from tests.unit.kube.recorder import VERSION, Json, RecordedEvents, RecordedKube, Word
@@ -68,6 +69,7 @@ class Stage:
         self.kube = kube or RecordedKube()
         self.events = RecordedEvents()
         self.taken_in: list[Json] = []
+        self.known = Known()
         self.actor = Actor(
             kube=self.kube,
             events=self.events,
@@ -82,6 +84,7 @@ class Stage:
             },
             leader_check=leader_check,
             clock=lambda: NOW,
+            known=self.known,
             take_in=self.taken_in.append,
         )
 
@@ -365,6 +368,13 @@ async def test_an_update_in_place_that_comes_late_changes_nothing(stage: Stage) 
     stage.kube.refuse("PATCH", DELETION, 409)
     assert await stage.act(UPDATE) is False
     assert stage.sent == [("PATCH", DELETION)]
+
+
+async def test_the_set_and_the_ledger_are_known_as_they_were_written(stage: Stage) -> None:
+    assert await stage.act(LEDGER, FORWARD)
+    assert stage.known.ledger == a_ledger().model_copy(update={"uid": "uid-new", "resource_version": "1001"})
+    assert stage.known.stateful_set is not None
+    assert stage.known.stateful_set["metadata"]["resourceVersion"] == "1002"
 
 
 async def test_every_pod_is_told_of_as_it_was_written(stage: Stage) -> None:

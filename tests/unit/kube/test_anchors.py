@@ -14,7 +14,7 @@ from statefulrollout.kube.survey import survey
 from statefulrollout.kube.workload import Rollouts, fetch_workload
 from statefulrollout.kube.zones import Zones
 from tests.builders import NOW
-from tests.unit.kube.recorder import Json, RecordedKube, a_raw_pod, a_raw_rollout, a_raw_set
+from tests.unit.kube.recorder import ROLLOUT, SET, Json, RecordedKube, a_raw_pod, a_raw_rollout, a_raw_set
 
 CLAIMS = paths.persistentvolumeclaims("shop")
 NODE = paths.nodes(name="node-2")
@@ -63,7 +63,8 @@ def a_cluster(**node: bool) -> RecordedKube:
     pod = a_raw_pod("db-2", spec={"volumes": [{"name": "tmp", "emptyDir": {}}, *volumes]})
     return RecordedKube(
         {
-            paths.statefulsets("shop", "db"): a_raw_set(),
+            ROLLOUT: a_raw_rollout(),
+            SET: a_raw_set(),
             paths.pods("shop", "db-2"): pod,
             f"{CLAIMS}/wal-db-2": {"metadata": {"name": "wal-db-2"}, "spec": {"volumeName": "pv-0"}},
             f"{CLAIMS}/data-db-2": {"metadata": {"name": "data-db-2"}, "spec": {"volumeName": "pv-1"}},
@@ -80,7 +81,9 @@ async def look(kube: RecordedKube, memory: Memory) -> Snapshot:
     rollouts = Rollouts((a_raw_rollout(),))
     snapshot = await observe(kube, rollouts, workload, {}, memory)
     assert isinstance(snapshot, Snapshot)
-    return await survey(kube, snapshot, rollouts, workload, memory)
+    surveyed = await survey(kube, snapshot, rollouts, memory)
+    assert surveyed is not None
+    return surveyed
 
 
 def a_memory(kube: RecordedKube) -> Memory:

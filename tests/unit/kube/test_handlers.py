@@ -159,7 +159,7 @@ def test_a_pod_that_starts_as_it_should_is_not_looked_at_for_every_step(status: 
 
 def test_the_versions_of_a_sets_pods_are_told_whether_or_not_somebody_was_woken_for_them(heard: Heard) -> None:
     def versions() -> dict[str, str]:
-        return dict(heard.sources.pods_of(*KVSTORE, keep=False).pods)
+        return dict(heard.sources.of(*KVSTORE, keep=False).pods)
 
     assert versions() == {}
     heard.pod(pod(), "kvstore-0")
@@ -171,14 +171,14 @@ def test_the_versions_of_a_sets_pods_are_told_whether_or_not_somebody_was_woken_
     heard.pod(None, "kvstore-1")
     heard.pod(pod(resourceVersion="10", ownerReferences=[{"name": "other", "controller": True}]), "kvstore-0")
     assert versions() == {}
-    assert heard.sources.pods_of("shop", "other", keep=False).pods == {"kvstore-0": "10"}
+    assert heard.sources.of("shop", "other", keep=False).pods == {"kvstore-0": "10"}
 
 
 def test_a_pod_that_was_written_has_that_version_unless_another_owns_it_by_then(heard: Heard) -> None:
     heard.pod(pod(), "kvstore-0")
     for version, owner in (("8", "kvstore"), ("9", "other")):
         heard.sources.take_in(named("kvstore-0", version, owner))
-        assert heard.sources.pods_of(*KVSTORE, keep=False).pods == {"kvstore-0": "8"}
+        assert heard.sources.of(*KVSTORE, keep=False).pods == {"kvstore-0": "8"}
     assert heard.pod(None, "kvstore-0") == [KVSTORE]
 
 
@@ -191,7 +191,7 @@ def test_pods_are_kept_whole_from_look_to_look_for_whoever_asked_for_that(
         heard.sources.pods.apply(None, {"type": "MODIFIED", "object": named(name, version)})
 
     def news(keep: bool) -> dict[str, str]:
-        found = heard.sources.pods_of(*KVSTORE, keep=keep).news
+        found = heard.sources.of(*KVSTORE, keep=keep).news
         return {name: raw["metadata"]["resourceVersion"] for name, raw in found.items()}
 
     show("kvstore-0", "7")
@@ -208,6 +208,25 @@ def test_pods_are_kept_whole_from_look_to_look_for_whoever_asked_for_that(
     assert news(keep=False) == {"kvstore-2": "14"}
     show("kvstore-0", "15")
     assert news(keep=False) == {}
+
+
+def test_a_set_is_told_as_it_was_shown_where_a_rollout_names_it_and_so_is_the_rollout(heard: Heard) -> None:
+    def show(version: str) -> Json:
+        raw = stateful_set(2)
+        raw["metadata"] |= {"namespace": "shop", "name": "kvstore", "resourceVersion": version}
+        heard.sources.stateful_sets.apply(None, {"type": "MODIFIED", "object": raw})
+        return raw
+
+    show("7")
+    shown = rollout("kvstore")
+    shown["metadata"] |= {"namespace": "shop", "name": "kvstore", "resourceVersion": "8"}
+    heard.sources.rollouts.apply(None, {"type": "ADDED", "object": shown})
+    of = heard.sources.of(*KVSTORE, keep=False)
+    assert (of.rollouts, of.stateful_set) == ([shown], None)
+    assert show("9") == heard.sources.of(*KVSTORE, keep=False).stateful_set
+    gone = {**shown, "metadata": {**shown["metadata"], "deletionTimestamp": "2026-01-01T00:00:00Z"}}
+    heard.sources.rollouts.apply(None, {"type": "MODIFIED", "object": gone})
+    assert heard.sources.of(*KVSTORE, keep=False).rollouts == []
 
 
 def test_what_our_own_view_knows_already_wakes_nobody(heard: Heard) -> None:

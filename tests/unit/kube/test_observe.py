@@ -22,7 +22,9 @@ SLICES = paths.endpointslices("shop")
 SERVICE = paths.services("shop", "front")
 
 
-async def seen(kube: RecordedKube, *rollouts: Json, memory: Memory | None = None) -> Snapshot | tuple[Problem, ...]:
+async def seen(
+    kube: RecordedKube, *rollouts: Json, memory: Memory | None = None
+) -> Snapshot | tuple[Problem, ...] | None:
     workload = await fetch_workload(kube, "shop", "db")
     kube.calls.clear()
     return await observe(

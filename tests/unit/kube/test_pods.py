@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from statefulrollout.api import names
 from statefulrollout.kube import paths
-from statefulrollout.kube.pods import Found, Heard, Known, catch_up, list_pods
+from statefulrollout.kube.known import Heard, Known
+from statefulrollout.kube.pods import Found, catch_up, list_pods
 from statefulrollout.kube.views import pod_of, stateful_set_of
 from tests.unit.kube.recorder import PODS, VERSION, Json, RecordedKube, a_raw_pod, a_raw_set
 
@@ -41,13 +43,13 @@ def of_six(**changed: Json | None) -> dict[str, Json]:
 
 
 def known_as(pods: Mapping[str, Json], **changes: str) -> Known:
-    versions = {"version": str(LISTED), "listed": str(LISTED), **changes}
+    versions: Any = {"version": str(LISTED), "listed": str(LISTED), **changes}
     views = {name: pod_of(pod) for name, pod in pods.items()}
-    return Known(stateful_set_of(a_raw_set(replicas=6)), views, **versions)
+    return Known(target=stateful_set_of(a_raw_set(replicas=6)), pods=views, **versions)
 
 
 def heard_of(pods: Mapping[str, Json], version: str = str(HEARD)) -> Heard:
-    return Heard(version, {name: pod["metadata"]["resourceVersion"] for name, pod in pods.items()})
+    return Heard(version=version, pods={name: pod["metadata"]["resourceVersion"] for name, pod in pods.items()})
 
 
 async def caught_up(known: Known, heard: Heard, *now: Json) -> tuple[Found, list[str]]:
@@ -126,7 +128,7 @@ async def test_many_are_listed() -> None:
     known = known_as(two)
     known.target = stateful_set_of(a_raw_set(replicas=2))
     assert (await caught_up(known, heard_of({"db-1": two["db-1"]})))[1] == ["db-0"]
-    assert (await caught_up(known, Heard(str(HEARD))))[1] == ["all"]
+    assert (await caught_up(known, Heard(version=str(HEARD))))[1] == ["all"]
 
 
 @pytest.mark.parametrize(
@@ -156,7 +158,7 @@ async def test_a_list_is_not_older_than_what_is_known_and_at_first_as_of_now(
     known: str, heard: str, since: str | None
 ) -> None:
     kube = RecordedKube()
-    await catch_up(kube, "shop", known_as({}, version=known), Heard(heard))
+    await catch_up(kube, "shop", known_as({}, version=known), Heard(version=heard))
     (listing,) = kube.calls
     assert listing.params.get("resourceVersion") == since
 

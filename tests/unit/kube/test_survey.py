@@ -16,7 +16,17 @@ from statefulrollout.kube.survey import survey
 from statefulrollout.kube.workload import Rollouts, fetch_workload
 from statefulrollout.kube.zones import Zones
 from tests.builders import NOW, a_floor
-from tests.unit.kube.recorder import SET, Json, RecordedKube, a_cluster, a_raw_pod, a_raw_rollout, raw_floor, read_by
+from tests.unit.kube.recorder import (
+    ROLLOUT,
+    SET,
+    Json,
+    RecordedKube,
+    a_cluster,
+    a_raw_pod,
+    a_raw_rollout,
+    raw_floor,
+    read_by,
+)
 
 BUDGETS = paths.poddisruptionbudgets("shop")
 PODS = paths.pods("shop")
@@ -27,9 +37,10 @@ def a_memory(kube: RecordedKube, now: list[float]) -> Memory:
 
 
 async def surveyed(kube: RecordedKube, seen: Snapshot, memory: Memory) -> Snapshot:
-    workload = await fetch_workload(kube, "shop", "db", memory.known)
     kube.calls.clear()
-    return await survey(kube, seen, Rollouts((a_raw_rollout(),)), workload, memory)
+    surveyed = await survey(kube, seen, Rollouts((a_raw_rollout(),)), memory)
+    assert surveyed is not None
+    return surveyed
 
 
 async def seen(kube: RecordedKube, memory: Memory, *rollouts: Json) -> Snapshot:
@@ -101,6 +112,31 @@ async def test_whoever_may_be_chosen_is_looked_at_once_more_as_of_now() -> None:
     assert not snapshot.pods[0].is_true("Ready")
     (listing,) = (call for call in kube.calls if call.path == PODS)
     assert "resourceVersion" not in listing.params
+
+
+@pytest.mark.parametrize(
+    ("path", "change"),
+    [
+        pytest.param(ROLLOUT, {"generation": 4}, id="another spec of the StatefulRollout"),
+        pytest.param(ROLLOUT, {"uid": "another"}, id="another StatefulRollout"),
+        pytest.param(ROLLOUT, {"deletionTimestamp": "2027-01-15T07:00:00Z"}, id="no StatefulRollout"),
+        pytest.param(SET, {"generation": 8}, id="another spec of the StatefulSet"),
+        pytest.param(SET, {"uid": "another"}, id="another StatefulSet"),
+        pytest.param(SET, None, id="no StatefulSet"),
+    ],
+)
+async def test_nobody_is_chosen_for_whoever_asks_for_something_else_by_now(path: str, change: Json | None) -> None:
+    kube, memory = a_cluster(a_raw_pod("db-0")), a_memory(RecordedKube(), [NOW])
+    await seen(kube, memory)
+    snapshot = await seen(kube, memory)
+    assert await survey(kube, snapshot, Rollouts((a_raw_rollout(),)), memory) is not None
+    assert memory.known.holds
+    if change is None:
+        del kube.objects[path]
+    else:
+        kube.objects[path]["metadata"] |= change
+    assert await survey(kube, snapshot, Rollouts((a_raw_rollout(),)), memory) is None
+    assert not memory.known.holds
 
 
 async def test_of_pods_at_rest_our_own_budgets_are_looked_at_until_they_stand_and_again_later() -> None:

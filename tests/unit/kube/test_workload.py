@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from statefulrollout.kube import paths
-from statefulrollout.kube.pods import Heard, Known
+from statefulrollout.kube.known import Heard, Known
 from statefulrollout.kube.workload import fetch_rollouts, fetch_workload
 from tests.unit.kube.recorder import (
     LEDGER,
@@ -44,13 +44,13 @@ async def test_a_rollout_that_stands_alone_is_read_by_itself() -> None:
     rollouts = paths.statefulrollouts("shop")
     alone = a_raw_rollout("db")
     kube = RecordedKube({f"{rollouts}/db": alone, f"{rollouts}/web": a_raw_rollout("web")})
-    found = await fetch_rollouts(kube, "shop", "db", ["db"])
+    found = await fetch_rollouts(kube, "shop", "db", [alone])
     assert (found.ours, found.all) == ([alone], ())
     assert read_by(kube) == [f"{rollouts}/db"]
 
 
 @pytest.mark.parametrize(
-    ("heard_of", "change"),
+    ("shown", "change"),
     [
         ([], {}),
         (["db", "gone"], {}),
@@ -61,13 +61,13 @@ async def test_a_rollout_that_stands_alone_is_read_by_itself() -> None:
         (["db"], {"metadata": {"deletionTimestamp": "2027-01-15T07:00:00Z"}}),
     ],
 )
-async def test_any_other_is_read_with_its_neighbours(heard_of: list[str], change: Json) -> None:
+async def test_any_other_is_read_with_its_neighbours(shown: list[str], change: Json) -> None:
     rollouts = paths.statefulrollouts("shop")
     heard = a_raw_rollout("db")
     for part, changes in change.items():
         heard[part] |= changes
     kube = RecordedKube({f"{rollouts}/db": heard, f"{rollouts}/older": a_raw_rollout("older", "2027-01-15T05:00:00Z")})
-    found = await fetch_rollouts(kube, "shop", "db", heard_of)
+    found = await fetch_rollouts(kube, "shop", "db", [a_raw_rollout(name) for name in shown])
     assert found.ours[0]["metadata"]["name"] == "older"
     assert read_by(kube)[-1] == rollouts
 
@@ -102,7 +102,7 @@ async def test_a_set_that_is_known_is_read_with_only_those_pods_that_changed() -
     for name in ("db-0", "db-1"):
         kube.objects[f"{PODS}/{name}"]["metadata"]["resourceVersion"] = "1001"
     after = await fetch_workload(
-        kube, "shop", "db", known, Heard("1001", {"db-0": "900", "db-1": "1001", "db-2": "900"})
+        kube, "shop", "db", known, Heard(version="1001", pods={"db-0": "900", "db-1": "1001", "db-2": "900"})
     )
     assert [pod.version for pod in after.pods] == ["900", "1001", "900"]
     assert after.pods[2] is before.pods[2]
@@ -119,7 +119,7 @@ async def test_a_set_that_has_other_pods_than_what_is_known_is_read_anew(change:
     kube.objects[SET]["metadata"]["uid"] = change.pop("uid", "uid-db")
     kube.objects[SET]["spec"] |= change
     kube.calls.clear()
-    await fetch_workload(kube, "shop", "db", known, Heard("1001", dict.fromkeys(known.pods, "900")))
+    await fetch_workload(kube, "shop", "db", known, Heard(version="1001", pods=dict.fromkeys(known.pods, "900")))
     (listing,) = (call for call in kube.calls if call.path == PODS and "fieldSelector" not in call.params)
     assert "resourceVersion" not in listing.params
     assert known.target is not None
