@@ -33,7 +33,7 @@ class WorkQueue(Generic[K]):
         backoff_most: float = 120.0,
         timeout: float = 60.0,
     ):
-        """`debounce`: how long `wake_up` waits for more of the same; `timeout`: how long one pass may take."""
+        """`debounce`: how soon after a pass `wake_up` asks for the next; `timeout`: how long one pass may take."""
         self._debounce = debounce
         self._backoff_first = backoff_first
         self._backoff_most = backoff_most
@@ -44,6 +44,7 @@ class WorkQueue(Generic[K]):
         self._dirty: set[K] = set()
         self._timers: dict[K, asyncio.TimerHandle] = {}
         self._failures: dict[K, int] = {}
+        self._calm_at: dict[K, float] = {}
 
     def add(self, key: K) -> None:
         """Run the key as soon as a worker is free."""
@@ -70,13 +71,13 @@ class WorkQueue(Generic[K]):
         self._timers[key] = loop.call_at(when, self.add, key)
 
     def wake_up(self, key: K) -> None:
-        """Run the key soon: something changed, and more may follow at once.
+        """Run the key: something changed. What else changes meanwhile, or right afterwards, is one more pass.
 
         A key whose last pass failed waits a little longer, lest a pass that fails *after* it has changed something
         is woken by its own change for ever.
         """
         failures = self._failures.get(key, 0)
-        self.add_after(key, min(1.0, self._backoff_of(failures)) if failures else self._debounce)
+        self.add_after(key, min(1.0, self._backoff_of(failures)) if failures else self._pause_of(key))
 
     def add_all(self, keys: Iterable[K], *, within: float) -> None:
         """Run all of them, spread evenly at random over `within` seconds, so that a resync is no stampede."""
@@ -102,6 +103,7 @@ class WorkQueue(Generic[K]):
                 again = await self._pass(key, reconcile)
             finally:
                 self._active.discard(key)
+                self._has_run(key)
             if key in self._dirty:
                 self._dirty.discard(key)
                 self.wake_up(key)
@@ -134,6 +136,15 @@ class WorkQueue(Generic[K]):
         wait = self._backoff_of(failures) * random.uniform(0.8, 1.2)  # noqa: S311 - jitter, not a secret
         log.warning("a pass failed", key=key, problem=problem, failures=failures, again=round(wait, 1), exc_info=bug)
         return wait
+
+    def _has_run(self, key: K) -> None:
+        loop = asyncio.get_running_loop()
+        self._calm_at[key] = loop.time() + self._debounce
+        loop.call_later(self._debounce, self._calm_at.pop, key, None)
+
+    def _pause_of(self, key: K) -> float:
+        now = asyncio.get_running_loop().time()
+        return max(0.0, self._calm_at.get(key, now) - now)
 
     def _backoff_of(self, failures: int) -> float:
         return min(self._backoff_most, self._backoff_first * 2.0 ** min(failures - 1, 30))

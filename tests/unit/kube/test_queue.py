@@ -64,6 +64,26 @@ async def test_a_burst_is_one_pass_and_a_burst_during_it_one_more() -> None:
     assert runs.most_of_one == 1
 
 
+async def test_who_is_woken_runs_at_once_unless_it_has_just_run() -> None:
+    runs, queue = Runs(), WorkQueue[str](debounce=0.2)
+    async with working(queue, runs):
+        started = time.monotonic()
+        queue.wake_up("a")
+        await until(lambda: len(runs.at["a"]) == 1)
+        for _ in range(10):
+            queue.wake_up("a")
+            await asyncio.sleep(0.01)
+        await until(lambda: len(runs.at["a"]) == 2)
+        await asyncio.sleep(0.3)
+        woken = time.monotonic()
+        queue.wake_up("a")
+        await until(lambda: len(runs.at["a"]) == 3)
+    first, second, third = runs.at["a"]
+    assert first - started < 0.1
+    assert second - first >= 0.2 - CLOCK
+    assert third - woken < 0.1
+
+
 async def test_keys_are_worked_on_side_by_side_by_so_many_workers() -> None:
     runs, queue = Runs(seconds=0.02), WorkQueue[str]()
     async with working(queue, runs, workers=4):
