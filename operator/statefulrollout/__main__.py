@@ -22,7 +22,6 @@ from aiohttp import web
 
 from statefulrollout import health
 from statefulrollout.errors import InvalidSettings, KubeError
-from statefulrollout.handlers import Sources
 from statefulrollout.kube import webhook
 from statefulrollout.kube.authority import OwnAuthority
 from statefulrollout.kube.certificates import Certificates, Source
@@ -32,6 +31,7 @@ from statefulrollout.kube.foreign_secret import ForeignSecret
 from statefulrollout.kube.leader import Leader, LeaseTimes
 from statefulrollout.kube.queue import WorkQueue
 from statefulrollout.kube.reflector import Key
+from statefulrollout.kube.sources import Sources
 from statefulrollout.logs import configure_logging
 from statefulrollout.office import Office
 from statefulrollout.settings import Settings, load_settings

@@ -19,7 +19,7 @@ import aiohttp
 import structlog
 
 from statefulrollout.errors import KubeError
-from statefulrollout.handlers import Sources, hear_rollouts
+from statefulrollout.handlers import hear_rollouts
 from statefulrollout.hooks.http import open_session
 from statefulrollout.hooks.reach import Reach
 from statefulrollout.hooks.runner import HookRunner
@@ -30,6 +30,7 @@ from statefulrollout.kube.leader import Leader
 from statefulrollout.kube.queue import WorkQueue
 from statefulrollout.kube.reflector import Key
 from statefulrollout.kube.secrets import Secrets
+from statefulrollout.kube.sources import Sources
 from statefulrollout.reconcile import Reconciler
 from statefulrollout.settings import Settings
 

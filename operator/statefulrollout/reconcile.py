@@ -1,8 +1,8 @@
 """One pass over one StatefulSet: observe, decide, act, ask, report.
 
-Any event means only "look again"; its content is not used. The key is the StatefulSet, because that is what can be
-rolled by one hand only: its oldest StatefulRollout governs, any other is told so, and where there is none any more,
-what we left on its pods is taken away.
+Any event means only "look again"; what it showed need not be read (`kube/known.py`). The key is the StatefulSet,
+because that is what can be rolled by one hand only: its oldest StatefulRollout governs, any other is told so, and where
+there is none any more, what we left on its pods is taken away.
 """
 
 from __future__ import annotations

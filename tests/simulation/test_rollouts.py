@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import pytest
 
-from statefulrollout import handlers
 from statefulrollout.api import names
+from statefulrollout.kube import sources
 from tests.simulation.scenario import a_scenario, gates, is_at, is_complete
 from tests.simulation.stories.enemies import delay_controller, delay_lists, delay_watches
 from tests.simulation.world.application import Silence
@@ -372,11 +372,11 @@ async def test_nobody_is_chosen_any_more_after_a_pause_however_late_that_is_hear
     await scenario.until_complete()
 
 
-@pytest.mark.parametrize("news", [0, handlers.MOST_NEWS])
+@pytest.mark.parametrize("news", [0, sources.MOST_NEWS])
 async def test_where_the_api_servers_cache_lags_no_write_meets_what_was_written_before(
     news: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(handlers, "MOST_NEWS", news)
+    monkeypatch.setattr(sources, "MOST_NEWS", news)
     scenario = await a_scenario(policy="Parallel")
     delay_watches(scenario, 0.2, seconds=120)
     delay_lists(scenario, 60.0, seconds=120)

@@ -1,8 +1,8 @@
 """A local view of one resource, kept by LIST and WATCH, that says when something in it changed.
 
-What is kept of an object is only what `project` makes of it. The view is a *hint* about when to look: it may be old,
-and nobody may decide anything destructive by it. It never ends by itself: a broken stream is resumed where it was,
-a forgotten version leads to a new list whose differences (deletions too) are reported like any other change, and
+What is kept of an object is only what `project` makes of it. The view says when to look, and what need not be read
+again: it may be old, so no pod is chosen to leave by it. It never ends by itself: a broken stream is resumed where it
+was, a forgotten version leads to a new list whose differences (deletions too) are reported like any other change, and
 neither a server that closes every stream at once nor one that answers only errors is asked in a tight loop.
 """
 

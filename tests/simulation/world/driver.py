@@ -12,10 +12,10 @@ from collections.abc import Awaitable, Callable
 
 from statefulrollout.core.evicting import Answer, answer_of
 from statefulrollout.errors import NotLeader, StatefulRolloutError
-from statefulrollout.handlers import Sources
 from statefulrollout.kube.leader import Leader, LeaseTimes, Watchdog
 from statefulrollout.kube.queue import WorkQueue
 from statefulrollout.kube.reflector import Key
+from statefulrollout.kube.sources import Sources
 from statefulrollout.kube.views import pod_of
 from statefulrollout.kube.webhook import decide_patch
 from statefulrollout.office import Means, Office
