@@ -54,18 +54,18 @@ MUTANTS = (
         ROLLOUTS + "test_a_pod_is_chosen_by_how_the_others_are_now_however_late_their_changes_are_heard_of",
     ),
     Mutant(
+        "a pod that was listed is as it was known, whatever its version",
+        "kube/pods.py",
+        "if versions.get(pod.name) == (pod.uid, pod.version)]",
+        "if pod.name in versions]",
+        ROLLOUTS + "test_a_pod_is_chosen_by_how_the_others_are_now_however_late_their_changes_are_heard_of",
+    ),
+    Mutant(
         "a pod is chosen for what was asked for before",
         "kube/survey.py",
         " or _named(latest) != _named(rollouts):",
         ":",
         ROLLOUTS + "test_nobody_is_chosen_any_more_after_a_pause_however_late_that_is_heard_of",
-    ),
-    Mutant(
-        "the ledger is known as it was before it was written",
-        "kube/act.py",
-        "self.known.ledger = await",
-        "await",
-        ROLLOUTS + "test_where_the_api_servers_cache_lags_no_write_meets_what_was_written_before",
     ),
     Mutant(
         "pods may be older than what was written to them",
@@ -203,8 +203,8 @@ MUTANTS = (
     Mutant(
         "pods are read from the API server's cache",
         "kube/pods.py",
-        "params=params, since=since)",
-        'params={**params, "resourceVersion": "0"})',
+        "params=params, since=since, accept=accept)",
+        'params={**params, "resourceVersion": "0"}, accept=accept)',
         ROLLOUTS + "test_a_pod_is_chosen_by_how_the_others_are_now_however_late_their_changes_are_heard_of",
     ),
     Mutant(

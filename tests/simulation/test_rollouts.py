@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from statefulrollout.api import names
-from statefulrollout.kube import sources
+from statefulrollout.kube import pods, sources
 from tests.simulation.scenario import a_scenario, gates, is_at, is_complete
 from tests.simulation.stories.enemies import delay_controller, delay_lists, delay_watches
 from tests.simulation.world.application import Silence
@@ -346,7 +346,11 @@ async def test_a_pod_that_was_long_out_of_service_is_a_member_from_the_moment_it
     await scenario.until_complete()
 
 
-async def test_a_pod_is_chosen_by_how_the_others_are_now_however_late_their_changes_are_heard_of() -> None:
+@pytest.mark.parametrize("large", [0, pods.LARGE])
+async def test_a_pod_is_chosen_by_how_the_others_are_now_however_late_their_changes_are_heard_of(
+    large: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pods, "LARGE", large)
     scenario = await a_scenario(policy="Parallel", spec={"strategy": {"maxUnavailable": 1, "soakSeconds": 4}})
     await scenario.roll_out()
     await scenario.until_stage("Soaking", "kvstore-4")
@@ -372,11 +376,13 @@ async def test_nobody_is_chosen_any_more_after_a_pause_however_late_that_is_hear
     await scenario.until_complete()
 
 
+@pytest.mark.parametrize("large", [0, pods.LARGE])
 @pytest.mark.parametrize("news", [0, sources.MOST_NEWS])
 async def test_where_the_api_servers_cache_lags_no_write_meets_what_was_written_before(
-    news: int, monkeypatch: pytest.MonkeyPatch
+    news: int, large: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sources, "MOST_NEWS", news)
+    monkeypatch.setattr(pods, "LARGE", large)
     scenario = await a_scenario(policy="Parallel")
     delay_watches(scenario, 0.2, seconds=120)
     delay_lists(scenario, 60.0, seconds=120)

@@ -33,6 +33,8 @@ MERGE_PATCH = "application/merge-patch+json"
 STRATEGIC_MERGE_PATCH = "application/strategic-merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
 APPLY_PATCH = "application/apply-patch+yaml"
+JSON = "application/json"
+METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
 TRIES = 3
 PAGE = 500
@@ -114,11 +116,13 @@ class Kube:
         path: str,
         *,
         body: object = None,
-        content_type: str = "application/json",
+        content_type: str = JSON,
         params: Mapping[str, str] | None = None,
         timeout: float = 5.0,
     ) -> Json:
         """Send one request and return the object in the answer.
+
+        `content_type` is that of the body; where there is none, the one that is asked for.
 
         A GET that met no answer, or a 429 or 503 that says when to come back, is tried again, three times at most.
         `timeout` is in seconds and covers all tries.
@@ -128,7 +132,7 @@ class Kube:
             Unavailable: no answer within `timeout`, or no connection.
         """
         data = None if body is None else json.dumps(body)
-        headers = {} if data is None else {"Content-Type": content_type}
+        headers = {"Accept" if data is None else "Content-Type": content_type}
         tries = TRIES if method == "GET" else 1
         try:
             async with asyncio.timeout(timeout) as limit:
@@ -147,7 +151,13 @@ class Kube:
         raise AssertionError("unreachable: the last try returns or raises")
 
     async def pages(
-        self, path: str, *, params: Mapping[str, str] | None = None, since: str = "", timeout: float = 30.0
+        self,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        since: str = "",
+        accept: str = JSON,
+        timeout: float = 30.0,
     ) -> AsyncIterator[Json]:
         """Yield a list page by page (`items`, `metadata.resourceVersion`), all of one moment; `timeout` is per page.
 
@@ -157,23 +167,25 @@ class Kube:
         Raises `Gone` where the list took so long that the server forgot its snapshot: start over.
         """
         query = {**(params or {}), "limit": str(PAGE)}
-        page = await self._first_page(path, query, since, timeout)
+        page = await self._first_page(path, query, since, accept, timeout)
         while True:
             yield page
             token = page["metadata"].get("continue")
             if not token:
                 return
-            page = await self.call("GET", path, params={**query, "continue": token}, timeout=timeout)
+            page = await self.call(
+                "GET", path, params={**query, "continue": token}, content_type=accept, timeout=timeout
+            )
 
-    async def _first_page(self, path: str, query: Mapping[str, str], since: str, timeout: float) -> Json:
+    async def _first_page(self, path: str, query: Mapping[str, str], since: str, accept: str, timeout: float) -> Json:
         if since:
             cached = {**query, "resourceVersion": since, "resourceVersionMatch": "NotOlderThan"}
             try:
-                return await self.call("GET", path, params=cached, timeout=timeout)
+                return await self.call("GET", path, params=cached, content_type=accept, timeout=timeout)
             except ApiError as error:
                 if error.status not in _NO_SUCH_CACHE:
                     raise
-        return await self.call("GET", path, params=query, timeout=timeout)
+        return await self.call("GET", path, params=query, content_type=accept, timeout=timeout)
 
     async def list_all(self, path: str, *, params: Mapping[str, str] | None = None, since: str = "") -> list[Json]:
         """Read a whole list, as it is now or not older than `since`: see `pages`."""

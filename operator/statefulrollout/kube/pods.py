@@ -1,23 +1,26 @@
 """Reads the pods of a StatefulSet: all of them, or by name those that may not be any more as they were read.
 
 What was read before never says how a pod is, only which ones need not be read again: those of which no watch has shown
-a later version. A list that is not older than what is known and heard need not be the very latest.
+a later version, and which no list of metadata shows to be another. A list that is not older than what is known and
+heard need not be the very latest.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from statefulrollout.core.snapshot import PodView, StatefulSetView
 from statefulrollout.kube import paths, views
-from statefulrollout.kube.client import Json, Kube, newest
+from statefulrollout.kube.client import JSON, METADATA_ONLY, Json, Kube, newest
 from statefulrollout.kube.known import Heard, Known
 
 FEW = 2
 MANY = 50
 """A list of so many pods takes as long as reading one by name; two are, where they are not most of the set."""
+LARGE = 50
+"""Of a set of more pods, a list brings only metadata: they are a fraction of the pods, and say which are other."""
 
 
 @dataclass(frozen=True)
@@ -33,20 +36,76 @@ async def catch_up(kube: Kube, namespace: str, known: Known, heard: Heard) -> Fo
     """The pods of the StatefulSet that is known, not older than what is known and was heard; none where it is not."""
     if known.target is None:
         return Found()
-    target = known.target
+    target, reader = known.target, _Reader(kube, namespace, known.target, known)
     since = newest(known.version, heard.version) if known.version else ""
     if not since or not known.pods or not heard.version or not all(pod.fenced for pod in known.pods.values()):
-        return await list_pods(kube, namespace, target, known, since)
+        return await reader.read_all(since)
     unsure = _unsure_of(known, target, heard)
     shown = _shown_of(unsure, target, heard)
-    to_read = sorted(unsure - shown.keys())
-    if len(to_read) > max(len(known.pods) // MANY, min(FEW, len(known.pods) // 2)):
-        return await list_pods(kube, namespace, target, known, since)
-    read = await asyncio.gather(*(list_pods(kube, namespace, target, known, since, name) for name in to_read))
+    to_read = unsure - shown.keys()
+    if _are_many(to_read, len(known.pods)):
+        return await reader.read_all(since)
     kept = [pod for name, pod in known.pods.items() if name not in unsure]
-    pods = [*kept, *shown.values(), *(pod for found in read for pod in found.pods)]
-    version = newest(since, *(found.version for found in read))
-    return Found(sorted(pods, key=lambda pod: pod.name), version, known.listed)
+    return await reader.complete([*kept, *shown.values()], to_read, since, known.listed)
+
+
+async def list_pods(kube: Kube, namespace: str, target: StatefulSetView, known: Known) -> Found:
+    """The pods that the StatefulSet selects and owns, as they are now."""
+    return await _Reader(kube, namespace, target, known).read_all()
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """Reads the pods that a StatefulSet selects and owns, as they are now, or not older than a version `since`."""
+
+    kube: Kube
+    namespace: str
+    target: StatefulSetView
+    known: Known
+
+    async def read_all(self, since: str = "") -> Found:
+        """All of them: of a large set, only those whole that are not known as they are."""
+        if len(self.known.pods) <= LARGE:
+            return await self._read(since)
+        versions: dict[str, tuple[str, str]] = {}
+        version = ""
+        async for page in self._pages(since, accept=METADATA_ONLY):
+            metadata = [raw["metadata"] for raw in page.get("items") or () if views.belongs_to(raw, self.target.uid)]
+            versions |= {each["name"]: (each["uid"], each["resourceVersion"]) for each in metadata}
+            version = page["metadata"]["resourceVersion"]
+        kept = [pod for pod in self.known.pods.values() if versions.get(pod.name) == (pod.uid, pod.version)]
+        others = versions.keys() - {pod.name for pod in kept}
+        if _are_many(others, len(versions)):
+            return await self._read(version)
+        return await self.complete(kept, others, version, version)
+
+    async def complete(self, pods: Sequence[PodView], names: Set[str], since: str, listed: str) -> Found:
+        """These pods, and those of the names that are there."""
+        read = await asyncio.gather(*(self._read(since, name) for name in sorted(names)))
+        found = [*pods, *(pod for each in read for pod in each.pods)]
+        version = newest(since, *(each.version for each in read))
+        return Found(sorted(found, key=lambda pod: pod.name), version, listed)
+
+    async def _read(self, since: str, name: str = "") -> Found:
+        """All of them, or the one of a name. What is kept of them is a tenth of what comes, one page at a time."""
+        pods: list[PodView] = []
+        version = ""
+        async for page in self._pages(since, name):
+            items = page.get("items") or ()
+            pods += [_view_of(raw, self.known.pods) for raw in items if views.belongs_to(raw, self.target.uid)]
+            version = page["metadata"]["resourceVersion"]
+        return Found(pods, version, version)
+
+    def _pages(self, since: str, name: str = "", accept: str = JSON) -> AsyncIterator[Json]:
+        params = {"labelSelector": views.selector_of(self.target.selector)}
+        if name:
+            params["fieldSelector"] = f"metadata.name={name}"
+        return self.kube.pages(paths.pods(self.namespace), params=params, since=since, accept=accept)
+
+
+def _are_many(names: Set[str], all_pods: int) -> bool:
+    """Whether it is quicker to list all pods than to read so many by name."""
+    return len(names) > max(all_pods // MANY, min(FEW, all_pods // 2))
 
 
 def _unsure_of(known: Known, target: StatefulSetView, heard: Heard) -> set[str]:
@@ -79,25 +138,6 @@ def _may_differ(pod: PodView | None, shown: str | None, known: Known, heard: Hea
         return int(shown) > int(known.listed)
     # It shall be there: if it came without the label of the lid, no watch shows it.
     return True
-
-
-async def list_pods(
-    kube: Kube, namespace: str, target: StatefulSetView, known: Known, since: str = "", name: str = ""
-) -> Found:
-    """The pods that the StatefulSet selects and owns, or the one of a name, as they are now or not older than `since`.
-
-    What is kept of them is a tenth of what comes, so one page at a time is in memory.
-    """
-    params = {"labelSelector": views.selector_of(target.selector)}
-    if name:
-        params["fieldSelector"] = f"metadata.name={name}"
-    pods: list[PodView] = []
-    version = ""
-    async for page in kube.pages(paths.pods(namespace), params=params, since=since):
-        items = page.get("items") or ()
-        pods += [_view_of(raw, known.pods) for raw in items if views.belongs_to(raw, target.uid)]
-        version = page["metadata"]["resourceVersion"]
-    return Found(pods, version, version)
 
 
 def _view_of(raw: Json, known: Mapping[str, PodView]) -> PodView:

@@ -117,7 +117,7 @@ class Network:
         self.seen: list[Request] = []
         self.forgotten = 0
         self.streams: set[WatchStream] = set()
-        self._encoded: dict[str, str] = {}
+        self._encoded: dict[tuple[str, str], str] = {}
 
     def connect(self, link: Link) -> Kube:
         """The operator's client over a link."""
@@ -165,16 +165,17 @@ class Network:
         self.timeline.after(seconds, f"{request} arrives late", arrive)
 
     def encode(self, tree: Json) -> str:
-        """JSON; of an object of one version it is kept."""
+        """JSON; of an object of one version it is kept, in each form."""
         if "items" in tree:
             items = ",".join(self.encode(item) for item in tree["items"])
             return f'{{"kind":"List","metadata":{json.dumps(tree["metadata"])},"items":[{items}]}}'
         version = (tree.get("metadata") or {}).get("resourceVersion")
         if version is None:
             return json.dumps(tree)
-        if version not in self._encoded:
-            self._encoded[version] = json.dumps(tree)
-        return self._encoded[version]
+        form = (tree.get("kind", ""), version)
+        if form not in self._encoded:
+            self._encoded[form] = json.dumps(tree)
+        return self._encoded[form]
 
     def _run(self, scripts: list[Script], request: Request) -> None:
         for script in list(scripts) if request.who == OPERATOR else ():
@@ -198,7 +199,7 @@ class ClusterSession:
         request = request_of(method, url.removeprefix(HOST), params or {}, body, kind)
         request.at, request.who = self._network.timeline.now, self._link.who
         request.link, request.led = self._link, self._link.leads()
-        request.cache_seconds = self._link.cache_seconds
+        request.cache_seconds, request.accept = self._link.cache_seconds, headers.get("Accept", "")
         return _Exchange(self._network, self._link, request)
 
     def get(self, url: str, *, params: Mapping[str, str], timeout: aiohttp.ClientTimeout, **_: Any) -> WatchStream:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from statefulrollout.kube.client import JSON_PATCH, MERGE_PATCH, STRATEGIC_MERGE_PATCH
+from statefulrollout.kube.client import JSON_PATCH, MERGE_PATCH, METADATA_ONLY, STRATEGIC_MERGE_PATCH
 from tests.simulation.world import objects
 from tests.simulation.world.apiserver import RESOURCES, ApiServer
 from tests.simulation.world.eviction import evict
@@ -33,6 +33,7 @@ class Request:
         led: whether the sender believed that it leads when it sent it.
         before: the object addressed as it was before.
         cache_seconds: how far the API server's cache lags from which a list may be answered.
+        accept: in which form the answer is asked for.
         status: 0 until it has been answered.
     """
 
@@ -50,6 +51,7 @@ class Request:
     led: bool = True
     before: Json | None = None
     cache_seconds: float = 0.0
+    accept: str = ""
     status: int = 0
 
     @property
@@ -99,6 +101,8 @@ def answer_of(server: ApiServer, request: Request, now: float) -> Json:
             at = now - (request.cache_seconds if int(since) else CACHE_SECONDS)
             items, version = server.list_cached(at, int(since), request.plural, request.namespace, selector)
         items = [item for item in items if _has_field(item, request.params.get("fieldSelector", ""))]
+        if request.accept == METADATA_ONLY:
+            items = [{"kind": "PartialObjectMetadata", "metadata": item["metadata"]} for item in items]
         return {"kind": "List", "metadata": {"resourceVersion": str(version)}, "items": items}
     if request.method == "DELETE":
         return server.delete(*place, request.who, **_delete_options(request.body))

@@ -10,7 +10,7 @@ from statefulrollout.api import names
 from statefulrollout.core.floor import ALL
 from statefulrollout.errors import ApiError, api_error_of
 from statefulrollout.kube import paths
-from statefulrollout.kube.client import Kube
+from statefulrollout.kube.client import METADATA_ONLY, Kube
 from statefulrollout.kube.events import Events
 from statefulrollout.kube.paths import resource_of
 
@@ -68,6 +68,8 @@ class RecordedKube(Kube):
             raise api_error_of(404, {"reason": "NotFound"})
         field, _, name = (params or {}).get("fieldSelector", "").partition("=")
         items = [item for item in self._below(path) if field != "metadata.name" or item["metadata"]["name"] == name]
+        if content_type == METADATA_ONLY:
+            items = [{"metadata": item["metadata"]} for item in items]
         return {"items": items, "metadata": {"resourceVersion": str(VERSION)}}
 
     def _written(self, method: str, path: str, body: Any) -> Json:

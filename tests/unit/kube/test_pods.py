@@ -10,6 +10,7 @@ import pytest
 
 from statefulrollout.api import names
 from statefulrollout.kube import paths
+from statefulrollout.kube.client import JSON, METADATA_ONLY
 from statefulrollout.kube.known import Heard, Known
 from statefulrollout.kube.pods import Found, catch_up, list_pods
 from statefulrollout.kube.views import pod_of, stateful_set_of
@@ -219,3 +220,44 @@ async def test_of_many_that_were_shown_whole_none_is_read() -> None:
     found, read = await caught_up(known_as(of_six()), replace(heard_of(shown), news=shown))
     assert read == []
     assert set(versions_of(found).values()) == {"915"}
+
+
+def of_sixty(*changed: Json) -> dict[str, Json]:
+    pods = {f"db-{ordinal}": at(900, f"db-{ordinal}") for ordinal in range(60)}
+    return pods | {pod["metadata"]["name"]: pod for pod in changed}
+
+
+@pytest.mark.parametrize(
+    ("now", "read"),
+    [
+        pytest.param(of_sixty(), [], id="all are as they are known"),
+        pytest.param(of_sixty(at(905, "db-7")), ["db-7"], id="one changed"),
+        pytest.param(of_sixty(*(at(905, f"db-{each}") for each in range(3))), ["all"], id="more than a few changed"),
+        pytest.param(of_sixty({**at(900, "db-7"), "metadata": {**at(900, "db-7")["metadata"], "uid": "another"}}),
+                     ["db-7"], id="another of the name, and by chance of the version"),
+        pytest.param({name: pod for name, pod in of_sixty().items() if name != "db-7"}, [], id="one is gone"),
+    ],
+)  # fmt: skip
+async def test_of_a_large_set_those_are_read_whole_that_a_list_of_metadata_tells_to_be_other(
+    now: Mapping[str, Json], read: list[str]
+) -> None:
+    kube = RecordedKube({f"{PODS}/{name}": pod for name, pod in now.items()})
+    known = replace(known_as(of_sixty()), version="")
+    found = await list_pods(kube, "shop", stateful_set_of(a_raw_set(replicas=60)), known)
+    listing, *others = kube.calls
+    assert listing.content_type == METADATA_ONLY
+    assert "resourceVersion" not in listing.params
+    assert [call.params.get("fieldSelector", "all").removeprefix("metadata.name=") for call in others] == read
+    assert all(call.params["resourceVersion"] == str(VERSION) and call.content_type == JSON for call in others)
+    metadata = [pod["metadata"] for pod in now.values()]
+    identities = {each["name"]: (each["uid"], each["resourceVersion"]) for each in metadata}
+    assert {pod.name: (pod.uid, pod.version) for pod in found.pods} == identities
+    assert (found.version, found.listed) == (str(VERSION), str(VERSION))
+
+
+async def test_strangers_in_a_list_of_metadata_are_left_out() -> None:
+    stranger = a_stranger(905)
+    kube = RecordedKube({f"{PODS}/{name}": pod for name, pod in (of_sixty() | {"db-0": stranger}).items()})
+    found = await list_pods(kube, "shop", stateful_set_of(a_raw_set(replicas=60)), known_as(of_sixty()))
+    assert "db-0" not in {pod.name for pod in found.pods}
+    assert len(kube.calls) == 1
