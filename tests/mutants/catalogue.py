@@ -63,7 +63,7 @@ MUTANTS = (
     Mutant(
         "a pod is chosen for what was asked for before",
         "kube/survey.py",
-        " or _named(latest) != _named(rollouts):",
+        " or not _is_still(ours, seen.rollout):",
         ":",
         ROLLOUTS + "test_nobody_is_chosen_any_more_after_a_pause_however_late_that_is_heard_of",
     ),

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from statefulrollout.api.v1alpha1 import Spec
 from statefulrollout.core.dependencies import motion_of, unfinished_of
-from statefulrollout.core.snapshot import PodView, Snapshot, StatefulSetView
+from statefulrollout.core.snapshot import PodView, Rollout, Snapshot, StatefulSetView
 from statefulrollout.errors import NotFound
 from statefulrollout.kube import paths, views
 from statefulrollout.kube.anchors import fetch_cordoned
@@ -44,7 +45,8 @@ async def survey(kube: Kube, seen: Snapshot, rollouts: Rollouts, memory: Memory)
         _fetch_motion(kube, namespace, rollouts, memory.isolation.now()),
     )
     target, pods = workload.target, workload.pods
-    if target is None or _asked(target) != _asked(assumed) or not latest.ours or _named(latest) != _named(rollouts):
+    ours = latest.ours[0] if latest.ours else None
+    if target is None or not _is_still(workload.raw, assumed) or not _is_still(ours, seen.rollout):
         memory.known.version = ""
         return None
     anchors, cordoned = await _fetch_anchors(kube, namespace, pods, memory)
@@ -53,14 +55,10 @@ async def survey(kube: Kube, seen: Snapshot, rollouts: Rollouts, memory: Memory)
     return replace(with_budgets(seen, target, listed, memory), surveyed=True)
 
 
-def _asked(target: StatefulSetView) -> tuple[str, int]:
-    return target.uid, target.generation
-
-
-def _named(rollouts: Rollouts) -> tuple[str, int]:
-    """Equal as long as the same StatefulRollout asks for the same."""
-    metadata = rollouts.ours[0]["metadata"]
-    return metadata["uid"], metadata["generation"]
+def _is_still(raw: Mapping[str, Any] | None, assumed: Rollout | StatefulSetView) -> bool:
+    """Whether the object is there, is the one that was taken for granted, and asks for the same."""
+    metadata = raw["metadata"] if raw else {}
+    return (metadata.get("uid"), metadata.get("generation")) == (assumed.uid, assumed.generation)
 
 
 def with_budgets(seen: Snapshot, target: StatefulSetView, listed: Sequence[Json], memory: Memory) -> Snapshot:
