@@ -150,11 +150,9 @@ class Reconciler:
             # What was seen is no longer so; the status follows from the next look.
             return LATER if acted and awaits_others(plan.actions) else AGAIN
         status = build_status(snapshot, plan, ours.get("status") or {}, now)
-        known.rollout = await self._write_status(ours, status)
-        if known.rollout is None:
-            known.version = ""
-            return AGAIN
-        return None if plan.recheck_at is None else max(AGAIN, plan.recheck_at - self._clock())
+        due_in = await self._report(ours, status, memory, now)
+        recheck_in = None if plan.recheck_at is None else plan.recheck_at - self._clock()
+        return min((max(AGAIN, wait) for wait in (due_in, recheck_in) if wait is not None), default=None)
 
     async def _let_go(self, key: Key, workload: Workload) -> float | None:
         self._memory.pop(key, None)
@@ -175,6 +173,18 @@ class Reconciler:
     async def _refuse(self, raw: Json, problems: str) -> None:
         status = refusal(raw["metadata"]["generation"], problems, raw.get("status") or {}, self._clock())
         await self._write_status(raw, status)
+
+    async def _report(self, ours: Json, status: Status, memory: Memory, now: float) -> float | None:
+        """Write the status once it is due; seconds until the next look at it, None where it says everything."""
+        due_in, known = memory.unsaid.due_in(ours, status, now), memory.known
+        known.rollout = ours
+        if due_in != 0:
+            return due_in
+        known.rollout, memory.unsaid.since = await self._write_status(ours, status), None
+        if known.rollout is not None:
+            return None
+        known.version = ""
+        return AGAIN
 
     async def _write_status(self, raw: Json, status: Status) -> Json | None:
         self._leader_check()

@@ -86,7 +86,7 @@ MUTANTS = (
         "kube/pods.py",
         "return int(shown) > int(pod.version)",
         "return False",
-        FAILURES + "test_a_container_that_restarts_while_drained_is_drained_again",
+        ROLLOUTS + "test_a_set_without_hooks_is_rolled_behind_its_fence",
     ),
     Mutant(
         "a pod that nobody has shown is not asked for",

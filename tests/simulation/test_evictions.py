@@ -152,7 +152,7 @@ async def test_without_an_operator_no_pod_is_evicted_beside_one_in_motion() -> N
     scenario = await a_scenario(replicas=5, policy="Parallel")
     world = scenario.world
     await scenario.roll_out()
-    await scenario.until_stage("Migrating", "kvstore-4")
+    await world.run(until=lambda: is_true(world.pod(4), names.DRAINED), limit_seconds=60)
     scenario.operator.kill()
     await world.run(limit_seconds=5)
     for pod in world.pods():

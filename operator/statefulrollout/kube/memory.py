@@ -8,6 +8,7 @@ from statefulrollout.kube.anchors import Anchors
 from statefulrollout.kube.budgets import FloorMemory
 from statefulrollout.kube.isolation import Isolation
 from statefulrollout.kube.known import Known
+from statefulrollout.kube.report import Unsaid
 from statefulrollout.kube.zones import Zones
 
 
@@ -20,3 +21,4 @@ class Memory:
     floor: FloorMemory
     anchors: Anchors = field(default_factory=Anchors)
     known: Known = field(default_factory=Known)
+    unsaid: Unsaid = field(default_factory=Unsaid)

@@ -14,7 +14,7 @@ from statefulrollout.core.status import build_status
 from statefulrollout.errors import Conflict
 from statefulrollout.kube import paths
 from statefulrollout.kube.client import MERGE_PATCH
-from statefulrollout.kube.report import report, wire_of
+from statefulrollout.kube.report import MOMENT_SECONDS, Unsaid, report, wire_of
 from tests.builders import NOW, a_pod, a_rolling_set, a_set, a_snapshot, pods
 from tests.unit.kube.recorder import Json, RecordedKube, a_raw_rollout
 
@@ -22,6 +22,7 @@ PATH = paths.statefulrollouts("shop", "db", "status")
 LEAVING = a_pod("db-2").isolated("v2")
 IDLE = a_snapshot(a_set(), *pods(3))
 BUSY = a_snapshot(a_rolling_set(), *pods(2), LEAVING, isolated={LEAVING.uid: 60})
+FURTHER = a_snapshot(a_rolling_set(), *pods(2))
 
 
 def status_of(snapshot: Snapshot) -> Status:
@@ -96,3 +97,43 @@ def test_what_is_not_set_is_null_at_the_top_and_absent_below() -> None:
     pod = wire_of(status_of(IDLE))["pods"][0]
     assert "waitingFor" not in pod
     assert pod["stage"] == "Updated"
+
+
+def told(snapshot: Snapshot) -> Json:
+    """The StatefulRollout that says so."""
+    present = {key: value for key, value in wire_of(status_of(snapshot)).items() if value is not None}
+    return {**a_raw_rollout(), "status": present}
+
+
+def test_nothing_is_due_where_the_status_says_it_already() -> None:
+    assert Unsaid().due_in(told(BUSY), status_of(BUSY), NOW) is None
+
+
+@pytest.mark.parametrize(("before", "now"), [(BUSY, IDLE), (IDLE, BUSY)])
+def test_phase_and_conditions_are_told_at_once(before: Snapshot, now: Snapshot) -> None:
+    assert Unsaid().due_in(told(before), status_of(now), NOW) == 0
+
+
+def test_a_new_generation_is_told_at_once() -> None:
+    older = status_of(BUSY).model_copy(update={"observed_generation": 2})
+    assert Unsaid().due_in(told(BUSY), older, NOW) == 0
+
+
+def test_how_far_the_pods_are_is_told_a_moment_later_however_often_it_changes() -> None:
+    unsaid = Unsaid()
+    assert unsaid.due_in(told(BUSY), status_of(FURTHER), NOW) == MOMENT_SECONDS
+    assert unsaid.due_in(told(BUSY), status_of(FURTHER), NOW + 0.2) == pytest.approx(MOMENT_SECONDS - 0.2)
+    assert unsaid.due_in(told(BUSY), status_of(FURTHER), NOW + MOMENT_SECONDS) == 0
+
+
+def test_what_is_over_within_the_moment_is_not_told() -> None:
+    unsaid = Unsaid()
+    unsaid.due_in(told(BUSY), status_of(FURTHER), NOW)
+    assert unsaid.due_in(told(BUSY), status_of(BUSY), NOW + 0.2) is None
+    assert unsaid.due_in(told(BUSY), status_of(FURTHER), NOW + 0.3) == MOMENT_SECONDS
+
+
+def test_a_clock_that_goes_back_delays_nothing() -> None:
+    unsaid = Unsaid()
+    unsaid.due_in(told(BUSY), status_of(FURTHER), NOW)
+    assert unsaid.due_in(told(BUSY), status_of(FURTHER), NOW - 3600) == MOMENT_SECONDS
