@@ -35,7 +35,6 @@ def _shared(cluster: Cluster, spaces: Spaces) -> Iterator[list[Cluster]]:
     with cluster.installation.confined_to(*half):
         try:
             second.ensure(namespaces=[name for name in spaces if name not in half])
-            second.await_ready()
             yield [cluster, replace(cluster, installation=second)]
         finally:
             second.uninstall()

@@ -35,7 +35,7 @@ class Installation:
     name: str = NAMESPACE
 
     def ensure(self, replicas: int = 1, namespaces: Sequence[str] = ()) -> None:
-        """Install the chart, or upgrade the release; an operator of the same image and chart goes on running.
+        """Install the chart, or upgrade the release, and wait until it leads; one that has not changed goes on running.
 
         One replica, so that whoever stops it stops all; in all namespaces, unless some are named.
         """
@@ -53,6 +53,7 @@ class Installation:
         ]
         self.kubectl.helm("upgrade", "--install", self.name, str(CHART), "--namespace", self.name, "--create-namespace",
                           "--wait", "--timeout", f"{START_SECONDS:.0f}s", *options)  # fmt: skip
+        self.await_ready(replicas)
 
     def uninstall(self) -> None:
         """Remove the release, and wait until the operator has stopped."""
@@ -95,22 +96,18 @@ class Installation:
         """Two replicas for as long as the context lasts, on two nodes and under the chart's own disruption budget."""
         try:
             self.ensure(replicas=2)
-            self.await_ready(2)
             yield
         finally:
             self.ensure()
-            self.await_ready()
 
     @contextmanager
     def confined_to(self, *namespaces: str) -> Iterator[None]:
         """It looks at no other namespace for as long as the context lasts."""
         try:
             self.ensure(namespaces=namespaces)
-            self.await_ready()
             yield
         finally:
             self.ensure()
-            self.await_ready()
 
     def stop(self) -> None:
         """Scale to zero and wait until the last pod is gone."""

@@ -19,7 +19,7 @@ from statefulrollout.api import names
 from statefulrollout.api.v1alpha1 import Status
 from statefulrollout.core.actions import awaits_others
 from statefulrollout.core.farewell import decide_farewell, open_unattended_gates
-from statefulrollout.core.plan import decide
+from statefulrollout.core.plan import Plan, decide
 from statefulrollout.core.snapshot import Floor, Snapshot, StatefulSetView
 from statefulrollout.core.status import build_status, refusal
 from statefulrollout.errors import Conflict, NotFound
@@ -147,10 +147,11 @@ class Reconciler:
             # A hook may be called only once the ledger remembers that it was begun.
             self._hooks.sync(key, plan.asks)
         if plan.actions:
-            # What was seen is no longer so; the status follows from the next look.
+            # What was seen is no longer so; the status follows from the next look, unless there is no end of them.
+            if acted and memory.unsaid.is_overdue(now):
+                await self._report(ours, snapshot, plan, memory, now)
             return LATER if acted and awaits_others(plan.actions) else AGAIN
-        status = build_status(snapshot, plan, ours.get("status") or {}, now)
-        due_in = await self._report(ours, status, memory, now)
+        due_in = await self._report(ours, snapshot, plan, memory, now)
         recheck_in = None if plan.recheck_at is None else plan.recheck_at - self._clock()
         return min((max(AGAIN, wait) for wait in (due_in, recheck_in) if wait is not None), default=None)
 
@@ -174,8 +175,9 @@ class Reconciler:
         status = refusal(raw["metadata"]["generation"], problems, raw.get("status") or {}, self._clock())
         await self._write_status(raw, status)
 
-    async def _report(self, ours: Json, status: Status, memory: Memory, now: float) -> float | None:
+    async def _report(self, ours: Json, snapshot: Snapshot, plan: Plan, memory: Memory, now: float) -> float | None:
         """Write the status once it is due; seconds until the next look at it, None where it says everything."""
+        status = build_status(snapshot, plan, ours.get("status") or {}, now)
         due_in, known = memory.unsaid.due_in(ours, status, now), memory.known
         known.rollout = ours
         if due_in != 0:

@@ -184,8 +184,10 @@ def goes_back(snapshot: Snapshot, target: StatefulSetView, pod: PodView) -> bool
         return False
     if pod.facts is not None and has_failed(snapshot, pod.facts.wanted):
         return True
+    if not target.ordered:
+        return False
     present = {other.ordinal for other in snapshot.pods if not other.terminating}
-    return target.ordered and any(ordinal not in present for ordinal in target.ordinals)
+    return any(ordinal not in present for ordinal in target.ordinals)
 
 
 def holds_for_its_containers(snapshot: Snapshot, pod: PodView) -> bool:

@@ -16,6 +16,8 @@ from statefulrollout.kube.client import MERGE_PATCH, Json, Kube
 
 MOMENT_SECONDS = 0.25
 """How long the status may lag behind the pods, as long as phase and conditions stay."""
+OVERDUE_SECONDS = 1.0
+"""And where pods are changed all the time."""
 
 
 @dataclass
@@ -23,6 +25,12 @@ class Unsaid:
     """Since when the pods are further than the status says, seconds since the epoch; None where they are not."""
 
     since: float | None = None
+
+    def is_overdue(self, now: float) -> bool:
+        """Whether pods have been changed again and again since the status was last written."""
+        if self.since is None:
+            self.since = now
+        return now >= self.since + OVERDUE_SECONDS
 
     def due_in(self, raw: Json, status: Status, now: float) -> float | None:
         """Seconds until `status` is to be written to the StatefulRollout `raw`; None where that says it already."""

@@ -24,7 +24,7 @@ from statefulrollout.kube.hints import (
 from statefulrollout.kube.known import Heard
 from statefulrollout.kube.reflector import Key, Reflector, Scope
 
-MOST_NEWS = 500
+MOST_NEWS = 2000
 """So many whole pods of a StatefulSet are kept until it is looked at; a list tells of more."""
 
 Wake = Callable[[Key], None]

@@ -14,7 +14,7 @@ from statefulrollout.core.status import build_status
 from statefulrollout.errors import Conflict
 from statefulrollout.kube import paths
 from statefulrollout.kube.client import MERGE_PATCH
-from statefulrollout.kube.report import MOMENT_SECONDS, Unsaid, report, wire_of
+from statefulrollout.kube.report import MOMENT_SECONDS, OVERDUE_SECONDS, Unsaid, report, wire_of
 from tests.builders import NOW, a_pod, a_rolling_set, a_set, a_snapshot, pods
 from tests.unit.kube.recorder import Json, RecordedKube, a_raw_rollout
 
@@ -137,3 +137,11 @@ def test_a_clock_that_goes_back_delays_nothing() -> None:
     unsaid = Unsaid()
     unsaid.due_in(told(BUSY), status_of(FURTHER), NOW)
     assert unsaid.due_in(told(BUSY), status_of(FURTHER), NOW - 3600) == MOMENT_SECONDS
+
+
+def test_where_pods_are_changed_all_the_time_the_status_becomes_overdue() -> None:
+    unsaid = Unsaid()
+    assert not unsaid.is_overdue(NOW)
+    assert not unsaid.is_overdue(NOW + 0.9)
+    assert unsaid.is_overdue(NOW + OVERDUE_SECONDS)
+    assert unsaid.due_in(told(BUSY), status_of(FURTHER), NOW + OVERDUE_SECONDS) == 0
