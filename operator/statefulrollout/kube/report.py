@@ -28,9 +28,7 @@ class Unsaid:
 
     def is_overdue(self, now: float) -> bool:
         """Whether pods have been changed again and again since the status was last written."""
-        if self.since is None:
-            self.since = now
-        return now >= self.since + OVERDUE_SECONDS
+        return now >= self._note(now) + OVERDUE_SECONDS
 
     def due_in(self, raw: Json, status: Status, now: float) -> float | None:
         """Seconds until `status` is to be written to the StatefulRollout `raw`; None where that says it already."""
@@ -39,9 +37,12 @@ class Unsaid:
             return None
         if _gist_of(raw.get("status") or {}) != _gist_of(wire_of(status)):
             return 0.0
-        if self.since is None:
-            self.since = now
-        return min(MOMENT_SECONDS, max(0.0, self.since + MOMENT_SECONDS - now))
+        return max(0.0, self._note(now) + MOMENT_SECONDS - now)
+
+    def _note(self, now: float) -> float:
+        """Since when, now at the latest, whatever the clock said before."""
+        self.since = now if self.since is None else min(self.since, now)
+        return self.since
 
 
 async def report(kube: Kube, raw: Json, status: Status) -> Json:

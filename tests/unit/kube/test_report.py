@@ -137,6 +137,7 @@ def test_a_clock_that_goes_back_delays_nothing() -> None:
     unsaid = Unsaid()
     unsaid.due_in(told(BUSY), status_of(FURTHER), NOW)
     assert unsaid.due_in(told(BUSY), status_of(FURTHER), NOW - 3600) == MOMENT_SECONDS
+    assert unsaid.due_in(told(BUSY), status_of(FURTHER), NOW - 3600 + MOMENT_SECONDS) == 0
 
 
 def test_where_pods_are_changed_all_the_time_the_status_becomes_overdue() -> None:
