@@ -32,10 +32,11 @@ class Unsaid:
 
     def due_in(self, raw: Json, status: Status, now: float) -> float | None:
         """Seconds until `status` is to be written to the StatefulRollout `raw`; None where that says it already."""
-        if _is_told(raw, status):
+        wire = wire_of(status)
+        if _is_told(raw, wire):
             self.since = None
             return None
-        if _gist_of(raw.get("status") or {}) != _gist_of(wire_of(status)):
+        if _gist_of(raw.get("status") or {}) != _gist_of(wire):
             return 0.0
         return max(0.0, self._note(now) + MOMENT_SECONDS - now)
 
@@ -51,9 +52,9 @@ async def report(kube: Kube, raw: Json, status: Status) -> Json:
     Raises:
         Conflict: the object changed since it was read.
     """
-    if _is_told(raw, status):
-        return raw
     wire = wire_of(status)
+    if _is_told(raw, wire):
+        return raw
     metadata = raw["metadata"]
     body = {
         "metadata": {"resourceVersion": metadata["resourceVersion"], "uid": metadata["uid"]},
@@ -69,8 +70,8 @@ def wire_of(status: Status) -> dict[str, Any]:
     return {**top, **status.model_dump(mode="json", by_alias=True, exclude_none=True)}
 
 
-def _is_told(raw: Json, status: Status) -> bool:
-    return {key: value for key, value in wire_of(status).items() if value is not None} == (raw.get("status") or {})
+def _is_told(raw: Json, wire: Json) -> bool:
+    return {key: value for key, value in wire.items() if value is not None} == (raw.get("status") or {})
 
 
 def _gist_of(wire: Json) -> tuple[Any, ...]:
